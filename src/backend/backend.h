@@ -1,0 +1,91 @@
+/*
+ * Backend: the one interface between the engine and a hypervisor. Facts come out in bytes; targets go in.
+ *
+ * Threads: every function is called on the engine's thread (the one of the GMainContext given to the constructor) and
+ * returns at once; work that may block runs on the backend's own workers. Every callback runs on the engine's thread.
+ * At most one call is in flight per server. A call that passes its deadline is answered with AEROSTAT_ERROR_TIMEOUT;
+ * its late answer is dropped, and that server is not asked anything else until the call has really returned (it is
+ * reported with responsive = FALSE meanwhile). One hung server never delays the facts of the others by more than one
+ * deadline, and only once.
+ */
+#pragma once
+#include <stdint.h>
+#include <glib.h>
+#include "policy/facts.h"
+
+typedef enum { SERVER_KIND_KVM, SERVER_KIND_LXC } ServerKind;
+
+typedef enum { POWER_OFF, POWER_RUNNING, POWER_PAUSED, POWER_MIGRATING, POWER_N } PowerState;
+
+/* One server as the hypervisor and the host show it right now. UNKNOWN where nobody could say. */
+typedef struct {
+    char *id;                    /* stable over restarts of the server and of daemons: the UUID for libvirt */
+    char *name;                  /* as the hypervisor names it; valid UTF-8 */
+    ServerKind kind;
+    PowerState power;
+    gboolean responsive;         /* FALSE: its QEMU does not answer; the facts below are the last known ones */
+    uint64_t maximum_bytes;      /* guest RAM the machine was defined with */
+    uint64_t balloon_bytes;      /* live `actual`; maximum when there is no balloon device */
+    uint64_t boot_count;         /* grows with each start and each reset that was seen */
+    uint64_t guest_update_s;     /* statistics' `last-update`: whole seconds of host wall clock; 0 = never; or UNKNOWN */
+    uint64_t available_bytes;    /* MemAvailable */
+    uint64_t free_bytes;         /* MemFree */
+    uint64_t total_bytes;        /* MemTotal (shrinks with the balloon unless deflate-on-oom) */
+    uint64_t cache_bytes;        /* disk caches */
+    uint64_t swap_in_bytes, swap_out_bytes, major_faults; /* cumulative since the guest booted */
+    int pid;                     /* of the QEMU process; 0 = not found */
+    uint64_t resident_bytes;     /* RSS of that process, all of it */
+    uint64_t overhead_bytes;     /* the part of RSS that is not guest RAM, measured now and then; or UNKNOWN */
+    gboolean deflates_on_oom;
+    gboolean reports_free_pages; /* free page reporting */
+    FixedReason fixed;           /* what the definition shows: no device, VFIO, hugepages, locked, container;
+                                  * "driver never answered" is for the engine to conclude */
+    char *driver;                /* (nullable) for people: "virtio-balloon", "none" */
+} BackendServer;
+
+void backend_server_free(BackendServer *server);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendServer, backend_server_free)
+
+typedef struct Backend Backend;
+
+typedef enum {
+    BACKEND_EVENT_CONNECTED,
+    BACKEND_EVENT_DISCONNECTED,  /* detail: why, one line */
+    BACKEND_EVENT_STARTED,
+    BACKEND_EVENT_STOPPED,
+    BACKEND_EVENT_RESET,         /* the guest was reset: boot_count has grown */
+    BACKEND_EVENT_CHANGED,       /* anything else worth a fresh observation (defined, undefined, balloon, resumed) */
+} BackendEvent;
+
+/* @servers: (element-type BackendServer) (transfer full), running and defined ones, sorted by name; NULL with @error
+ * set when the hypervisor cannot be reached (the engine keeps the last facts and says so). */
+typedef void (*BackendObserved)(Backend *backend, GPtrArray *servers, const GError *error, gpointer user_data);
+typedef void (*BackendDone)(Backend *backend, const char *id, const GError *error, gpointer user_data);
+/* @id is NULL for CONNECTED and DISCONNECTED. */
+typedef void (*BackendEventFunc)(Backend *backend, BackendEvent event, const char *id, const char *detail,
+                                 gpointer user_data);
+
+typedef struct {
+    const char *name; /* "libvirt" */
+    /* Facts of all servers. At most one observation in flight: a second call is answered with the first's result. */
+    void (*observe)(Backend *backend, BackendObserved done, gpointer user_data);
+    /* Asks for a balloon size. Success means it was accepted, not that anything moved. The caller has clamped @bytes
+     * to (0, maximum]; 0 is refused with AEROSTAT_ERROR_INVALID. */
+    void (*set_target)(Backend *backend, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
+    /* Makes the guest answer with fresh statistics at once (polling interval 0 -> N); they show in the next observe. */
+    void (*ask_fresh)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    void (*free)(Backend *backend);
+} BackendOps;
+
+struct Backend {
+    const BackendOps *ops;
+    BackendEventFunc on_event; /* set by the engine before the first observe; may be NULL */
+    gpointer on_event_data;
+};
+
+static inline void backend_free(Backend *backend)
+{
+    if (backend)
+        backend->ops->free(backend);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backend, backend_free)

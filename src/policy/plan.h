@@ -1,0 +1,76 @@
+/*
+ * Plan: from where servers are to where the allocation wants them, by steps that keep the guarantees at every instant.
+ *
+ * Frees before it grants: a grant is paid from free pool bytes only, and bytes are free only when a balloon size,
+ * a target and residency have all come down (G1). A reclaim takes at most half of what a guest is seen to leave idle
+ * on the word of one sample, never below its floor (G2), and waits for a fresh sample before the next.
+ */
+#pragma once
+#include "policy/allocation.h"
+#include "policy/demand.h"
+#include "policy/facts.h"
+#include "policy/ledger.h"
+#include "policy/params.h"
+
+typedef enum {
+    MOVE_NONE,
+    MOVE_GRANT_NEED,     /* below its demand: paid at once, from slack too */
+    MOVE_GRANT_SURPLUS,  /* idle memory is still good as cache: paid from what exceeds the slack */
+    MOVE_WITHDRAW,       /* a reclaim under way is called off: costs nothing, the memory was not back yet */
+    MOVE_DISTRESS,       /* ran out of memory under the balloon or stalled: what it asked for back at once */
+    MOVE_NUDGE,          /* after a reboot: makes `actual` tell the truth again */
+    MOVE_RECLAIM_URGENT, /* somebody waits */
+    MOVE_RECLAIM_CALM,   /* refilling the slack or levelling, at a pace */
+    MOVE_N
+} Move;
+
+/* Why a server is not at its allocation although nothing was done: what `explain` calls the rejected options. */
+typedef enum {
+    WAIT_NONE,
+    WAIT_SETTLED,        /* within the dead band */
+    WAIT_FIXED,
+    WAIT_HELD,
+    WAIT_FRESH_SAMPLE,   /* acted already; the next sample decides */
+    WAIT_IN_FLIGHT,      /* the last reclaim is still coming back */
+    WAIT_NO_ROOM,        /* wants more; the pool has nothing free and donors are on their way */
+    WAIT_POOL_EXHAUSTED, /* wants more; nobody has anything idle */
+    WAIT_NOT_NEEDED,     /* could give; nobody wants it now */
+    WAIT_FLOOR,          /* at its floor */
+    WAIT_FAULTING,       /* it swaps or faults: never shrunk */
+    WAIT_PACE,           /* nobody waits: moving gently, or too soon after the opposite move */
+    WAIT_OVERCOMMITTED,  /* only reclaims until the pool holds again */
+    WAIT_INFEASIBLE,     /* the minima add up to more than the pool: nothing is touched */
+    WAIT_N
+} Wait;
+
+/* What is remembered of one server's moves between beats. Zero-initialised is the right beginning. */
+typedef struct {
+    uint64_t boot_count;
+    int64_t last_up_us, last_down_us;  /* when its target last rose and fell */
+    int64_t reclaim_sample_us;         /* the sample the last reclaim was decided on */
+    int64_t inflate_since_us;          /* stall detection: since when it has been above its target ... */
+    uint64_t inflate_from_bytes;       /* ... and where it was then */
+    int64_t unsettled_since_us;        /* since when it has been off its allocation, within settle_permille */
+    int64_t last_step_us;              /* pacing */
+    bool reached;                      /* its balloon has been at the target since the target was set */
+    bool nudge_due;                    /* rebooted: `actual` is not to be believed until nudged */
+} MoveState;
+
+typedef struct {
+    Move move;
+    Wait wait;
+    uint64_t target_bytes;     /* the new target; the present one when move is MOVE_NONE */
+    uint64_t allocation_bytes; /* where the allocation wants it */
+    uint64_t held_bytes;       /* from the ledger, before this beat's moves */
+    uint64_t short_bytes;      /* need - what it has or is promised after this beat; 0 = not waiting */
+} PlanRow;
+
+typedef struct {
+    Ledger ledger;             /* before this beat's moves */
+    uint64_t granted_bytes;    /* newly committed by this beat's grants */
+    uint64_t reclaiming_bytes; /* on its way back after this beat, in all */
+    uint64_t short_bytes;      /* sum over servers */
+    uint64_t floors_bytes;     /* sum of the minima + overhead + fixed: above the pool = infeasible */
+    bool infeasible;
+    bool someone_waits;
+} PlanTotals;
