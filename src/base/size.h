@@ -1,15 +1,8 @@
-/* Sizes in bytes: text to number and back, and arithmetic that cannot wrap. */
+/* Sizes in bytes: text to number and back. */
 #pragma once
 #include <stdint.h>
 #include <glib.h>
-
-#define KIB UINT64_C(1024)
-#define MIB (UINT64_C(1024) * KIB)
-#define GIB (UINT64_C(1024) * MIB)
-#define TIB (UINT64_C(1024) * GIB)
-
-/* The largest size anything here accepts: 2^56 - 1 bytes, 64 PiB. Sums of 100 such sizes still fit 64 bits. */
-#define SIZE_MAX_BYTES ((UINT64_C(1) << 56) - 1)
+#include "base/u64.h"
 
 /*
  * size_parse:
@@ -27,29 +20,3 @@ char *size_format(uint64_t bytes);
 
 /* The same into a buffer of the caller's, always terminated; returns @buffer. 16 bytes are always enough. */
 char *size_format_buf(uint64_t bytes, char *buffer, size_t size);
-
-static inline uint64_t u64_add_sat(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static inline uint64_t u64_sub_sat(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
-static inline uint64_t u64_min(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline uint64_t u64_max(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static inline uint64_t u64_clamp(uint64_t x, uint64_t low, uint64_t high)
-{
-    return x < low ? low : (x > high ? high : x);
-}
