@@ -2,8 +2,8 @@
  * What the policy sees: plain facts about one host and its servers at one instant.
  *
  * Everything the policy knows comes through these structs and its parameters: no I/O, no clock, no globals.
- * All *_bytes are bytes, all *_us are monotonic microseconds of one clock. A fact nobody could read is UNKNOWN,
- * never 0.
+ * All *_bytes are bytes, all *_us are monotonic microseconds of one clock. A fact nobody could read is
+ * UNKNOWN, never 0.
  */
 #pragma once
 #include <stdbool.h>
@@ -27,40 +27,44 @@ typedef enum {
 /* Why the engine holds still for now. */
 typedef enum {
     HOLD_NO,
-    HOLD_STARTING,         /* counts at its maximum until its driver has answered */
-    HOLD_REBOOTING,        /* the same, after a reset: the guest really has all its RAM whatever `actual` says */
+    HOLD_STARTING,  /* counts at its maximum until its driver has answered */
+    HOLD_REBOOTING, /* the same, after a reset: the guest really has all its RAM whatever `actual` says */
     HOLD_PAUSED,
     HOLD_MIGRATING,
-    HOLD_UNRESPONSIVE,     /* its QEMU does not answer: nothing can be asked of it, so it holds what it holds */
+    HOLD_UNRESPONSIVE, /* its QEMU does not answer: nothing can be asked of it, so it holds what it holds */
     HOLD_MANUAL_OVERRIDE,  /* somebody else moved its balloon */
     HOLD_STALE_STATISTICS, /* may be granted to, never reclaimed from */
-    HOLD_RESTING,          /* after an OOM, a stall or a boot loop: granted to, never below the learned floor */
+    HOLD_RESTING, /* after an OOM, a stall or a boot loop: granted to, never below the learned floor */
     HOLD_N
 } HoldReason;
 
 typedef struct {
-    uint64_t maximum_bytes;   /* what the server was sold; > 0 */
-    uint64_t minimum_bytes;   /* <= maximum_bytes */
-    uint32_t weight;          /* >= 1 */
+    uint64_t maximum_bytes; /* what the server was sold; > 0 */
+    uint64_t minimum_bytes; /* <= maximum_bytes */
+    uint32_t weight;        /* >= 1 */
     FixedReason fixed;
     HoldReason hold;
-    uint64_t balloon_bytes;   /* QEMU's `actual`: guest RAM not in the balloon */
-    uint64_t target_bytes;    /* last asked for; equals balloon_bytes when nothing was ever asked */
-    uint64_t resident_bytes;  /* guest RAM the host really holds for it, without overhead; or UNKNOWN */
-    uint64_t overhead_bytes;  /* what its QEMU holds beyond guest RAM */
-    uint64_t boot_count;      /* changes at every start and every reset of the guest */
-    int64_t sample_us;        /* when the guest's statistics below were first seen; 0 = never */
-    uint64_t sample_balloon_bytes; /* the balloon size that belongs to that sample (the larger one when it moved) */
-    uint64_t available_bytes; /* as the guest reports it; or UNKNOWN */
-    uint64_t swap_in_bytes;   /* cumulative since the guest booted; or UNKNOWN */
+    uint64_t balloon_bytes;        /* QEMU's `actual`: guest RAM not in the balloon */
+    uint64_t target_bytes;         /* last asked for; equals balloon_bytes when nothing was ever asked */
+    uint64_t resident_bytes;       /* guest RAM the host really holds for it, without overhead; or UNKNOWN */
+    uint64_t overhead_bytes;       /* what its QEMU holds beyond guest RAM */
+    uint64_t boot_count;           /* changes at every start and every reset of the guest */
+    int64_t sample_us;             /* when the guest's statistics below were first seen; 0 = never */
+    uint64_t sample_balloon_bytes; /* the balloon size that belongs to that sample (the larger one when it
+                                      moved) */
+    uint64_t available_bytes;      /* as the guest reports it; or UNKNOWN */
+    uint64_t swap_in_bytes;        /* cumulative since the guest booted; or UNKNOWN */
     uint64_t swap_out_bytes;
     uint64_t major_faults;
-    uint64_t refaults;        /* from the agent; or UNKNOWN */
-    uint64_t stall_us;        /* from the agent: PSI memory "some" total; or UNKNOWN */
-    bool deflates_on_oom;     /* the device has deflate-on-oom */
+    uint64_t refaults;    /* from the agent; or UNKNOWN */
+    uint64_t stall_us;    /* from the agent: PSI memory "some" total; or UNKNOWN */
+    bool deflates_on_oom; /* the device has deflate-on-oom */
+    bool booted;          /* the guest's driver has answered since the last start or reset */
+    bool busy; /* a request to its hypervisor is under way: nothing new is asked of it; target_bytes is
+                  then the larger of the target in force and the one asked for */
 } ServerFacts;
 
 typedef struct {
-    uint64_t pool_bytes;      /* all servers together may hold this, overhead included, fixed ones included */
-    uint64_t slack_bytes;     /* wanted: reclaimed and granted to nobody */
+    uint64_t pool_bytes;  /* all servers together may hold this, overhead included, fixed ones included */
+    uint64_t slack_bytes; /* wanted: reclaimed and granted to nobody */
 } HostFacts;

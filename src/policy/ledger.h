@@ -1,9 +1,9 @@
 /*
- * Ledger: the account of all bytes servers can hold right now against the pool. Always an upper bound of the truth:
+ * Ledger: the account of all bytes servers can hold right now against the pool. Always an upper bound of the
+ * truth:
  *
- *   held      = max(balloon size, target, resident guest memory), or the maximum for a server that is fixed, starting
- *               or rebooting: what it could touch without asking anyone
- *   committed = held + overhead
+ *   held      = max(balloon size, target, resident guest memory), or the maximum for a server that is fixed,
+ * starting or rebooting: what it could touch without asking anyone committed = held + overhead
  */
 #pragma once
 #include "policy/facts.h"
@@ -12,12 +12,13 @@
 typedef struct {
     uint64_t pool_bytes;
     uint64_t committed_bytes;
-    uint64_t fixed_bytes;          /* the part of committed that belongs to fixed servers */
-    uint64_t overhead_bytes;       /* the part of committed that is overhead */
-    uint64_t free_bytes;           /* pool - committed; 0 when overcommitted */
-    uint64_t over_bytes;           /* committed - pool; 0 when G1 holds */
-    uint64_t reboot_extra_bytes;   /* the most any one running server would add by rebooting now */
-    uint64_t reboot_safe_bytes;    /* the largest maximum among servers that could reboot now without over_bytes */
+    uint64_t fixed_bytes;        /* the part of committed that belongs to fixed servers */
+    uint64_t overhead_bytes;     /* the part of committed that is overhead */
+    uint64_t free_bytes;         /* pool - committed; 0 when overcommitted */
+    uint64_t over_bytes;         /* committed - pool; 0 when G1 holds */
+    uint64_t reboot_extra_bytes; /* the most any one running server would add by rebooting now */
+    uint64_t
+        reboot_safe_bytes; /* the largest maximum among servers that could reboot now without over_bytes */
 } Ledger;
 
 uint64_t ledger_held(const ServerFacts *facts, const PolicyParams *params);

@@ -1,9 +1,11 @@
 /*
- * Plan: from where servers are to where the allocation wants them, by steps that keep the guarantees at every instant.
+ * Plan: from where servers are to where the allocation wants them, by steps that keep the guarantees at every
+ * instant.
  *
- * Frees before it grants: a grant is paid from free pool bytes only, and bytes are free only when a balloon size,
- * a target and residency have all come down (G1). A reclaim takes at most half of what a guest is seen to leave idle
- * on the word of one sample, never below its floor (G2), and waits for a fresh sample before the next.
+ * Frees before it grants: a grant is paid from free pool bytes only, and bytes are free only when a balloon
+ * size, a target and residency have all come down (G1). A reclaim takes at most half of what a guest is seen
+ * to leave idle on the word of one sample, never below its floor (G2), and waits for a fresh sample before
+ * the next.
  */
 #pragma once
 #include "policy/allocation.h"
@@ -24,10 +26,11 @@ typedef enum {
     MOVE_N
 } Move;
 
-/* Why a server is not at its allocation although nothing was done: what `explain` calls the rejected options. */
+/* Why a server is not at its allocation although nothing was done: what `explain` calls the rejected options.
+ */
 typedef enum {
     WAIT_NONE,
-    WAIT_SETTLED,        /* within the dead band */
+    WAIT_SETTLED, /* within the dead band */
     WAIT_FIXED,
     WAIT_HELD,
     WAIT_FRESH_SAMPLE,   /* acted already; the next sample decides */
@@ -46,19 +49,23 @@ typedef enum {
 /* What is remembered of one server's moves between beats. Zero-initialised is the right beginning. */
 typedef struct {
     uint64_t boot_count;
-    int64_t last_up_us, last_down_us;  /* when its target last rose and fell */
-    int64_t reclaim_sample_us;         /* the sample the last reclaim was decided on */
-    int64_t inflate_since_us;          /* stall detection: since when it has been above its target ... */
-    uint64_t inflate_from_bytes;       /* ... and where it was then */
-    int64_t unsettled_since_us;        /* since when it has been off its allocation, within settle_permille */
-    int64_t last_step_us;              /* pacing */
-    bool reached;                      /* its balloon has been at the target since the target was set */
-    bool nudge_due;                    /* rebooted: `actual` is not to be believed until nudged */
+    int64_t last_up_us, last_down_us; /* when its target last rose and fell */
+    int64_t reclaim_sample_us;        /* the sample the last reclaim was decided on */
+    int64_t inflate_since_us;         /* stall detection: since when it has been above its target ... */
+    uint64_t inflate_from_bytes;      /* ... and where it was then */
+    int64_t unsettled_since_us;       /* since when it has been off its allocation, within settle_permille */
+    int64_t last_step_us;             /* pacing */
+    int64_t override_until_us;        /* somebody else moved its balloon: hands off until then */
+    uint64_t seen_balloon_bytes;      /* balloon size of the last beat */
+    bool distressed;                  /* this beat: it took memory back from its balloon unasked */
+    bool stalled;                     /* this beat: it cannot give what was asked of it */
+    bool reached;                     /* its balloon has been at the target since the target was set */
 } MoveState;
 
 typedef struct {
     Move move;
     Wait wait;
+    HoldReason hold; /* in force: the facts' own, or what the policy concluded (stale, override, resting) */
     uint64_t target_bytes;     /* the new target; the present one when move is MOVE_NONE */
     uint64_t allocation_bytes; /* where the allocation wants it */
     uint64_t held_bytes;       /* from the ledger, before this beat's moves */
@@ -74,3 +81,46 @@ typedef struct {
     bool infeasible;
     bool someone_waits;
 } PlanTotals;
+
+/* What the policy remembers of one server between beats. Zero-initialised for a new server. */
+typedef struct {
+    DemandState demand;
+    MoveState move;
+} ServerTrack;
+
+/* Working memory of one decision, one entry per server; owned by the Decision. */
+typedef struct {
+    Share *shares;
+    uint64_t *bytes;
+    uint32_t *donors;
+    bool *pinned;
+    uint32_t *index;
+} PlanScratch;
+
+/*
+ * plan_watch: what the balloon's own movement says, before anything is decided. Sets track->move.distressed
+ * or .stalled, and rests the server then (demand_distress); notices that somebody else moved the balloon
+ * (override_until_us); begins anew after a boot. A rise above the target that nobody asked for is an
+ * out-of-memory signal where the device deflates on OOM and the guest has little left; any other unasked move
+ * is somebody's hand.
+ */
+void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams *params, int64_t now_us);
+
+/* plan_hold: the hold in force: the facts' own, or manual-override, stale-statistics, resting. */
+HoldReason plan_hold(const ServerFacts *facts, const Demand *demand, const MoveState *state, int64_t now_us);
+
+/* hold_pins: whether a server under @hold is neither granted to nor reclaimed from. */
+bool hold_pins(HoldReason hold);
+
+/*
+ * plan_make: one row per server in the same order.
+ * @allocations: where the allocation wants each server
+ * @tracks:      (inout): only settling times change; what is planned enters by plan_carried_out() alone
+ */
+void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *demands, ServerTrack *tracks,
+               const uint64_t *allocations, size_t n, const PolicyParams *params, int64_t now_us,
+               PlanScratch *scratch, PlanRow *rows, PlanTotals *ret_totals);
+
+/* plan_carried_out: the hypervisor took the row's target. To be called once for each row that was really
+ * accepted; a refused one is simply not told, and is decided anew from the next facts. */
+void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us);

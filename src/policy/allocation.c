@@ -1,0 +1,113 @@
+/* Weighted max-min fairness by bisection over the servers that are not yet decided. */
+#include "policy/allocation.h"
+#include "base/u64.h"
+
+/* 2^-53 of the first bracket: below it a double cannot tell two levels apart. */
+#define LEVEL_STEPS 120
+
+/* The bracket [low, high] of the level, and what the servers decided so far take at any level within it. */
+typedef struct {
+    double low_level, high_level;
+    double decided_bytes; /* of those that stay at their low or high throughout the bracket */
+    double linear_weight; /* of those that follow the level throughout the bracket */
+} Bracket;
+
+static double share_at(const Share *share, double level)
+{
+    double bytes = level * share->weight;
+    if (bytes <= (double)share->low_bytes)
+        return (double)share->low_bytes;
+    return bytes >= (double)share->high_bytes ? (double)share->high_bytes : bytes;
+}
+
+/* Drops the servers that the narrowed bracket decides; returns how many stay open. */
+static size_t narrow(const Share *shares, uint32_t *open, size_t n_open, Bracket *bracket)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < n_open; k++) {
+        const Share *share = &shares[open[k]];
+        double rises_at = (double)share->low_bytes / share->weight;
+        double full_at = (double)share->high_bytes / share->weight;
+        if (rises_at >= bracket->high_level)
+            bracket->decided_bytes += (double)share->low_bytes;
+        else if (full_at <= bracket->low_level)
+            bracket->decided_bytes += (double)share->high_bytes;
+        else if (rises_at <= bracket->low_level && full_at >= bracket->high_level)
+            bracket->linear_weight += share->weight;
+        else
+            open[kept++] = open[k];
+    }
+    return kept;
+}
+
+static double find_level(const Share *shares, size_t n, double budget, double top_level, uint32_t *open)
+{
+    Bracket bracket = {.high_level = top_level};
+    for (size_t i = 0; i < n; i++)
+        open[i] = (uint32_t)i;
+    size_t n_open = narrow(shares, open, n, &bracket);
+    for (int step = 0; step < LEVEL_STEPS && n_open > 0; step++) {
+        double middle = bracket.low_level + (bracket.high_level - bracket.low_level) / 2;
+        double sum = bracket.decided_bytes + bracket.linear_weight * middle;
+        for (size_t k = 0; k < n_open; k++)
+            sum += share_at(&shares[open[k]], middle);
+        if (sum > budget)
+            bracket.high_level = middle;
+        else
+            bracket.low_level = middle;
+        n_open = narrow(shares, open, n_open, &bracket);
+    }
+    for (size_t k = 0; k < n_open; k++)
+        bracket.decided_bytes += share_at(&shares[open[k]], bracket.low_level);
+    if (!(bracket.linear_weight > 0))
+        return bracket.low_level;
+    double level = (budget - bracket.decided_bytes) / bracket.linear_weight;
+    if (level < bracket.low_level)
+        return bracket.low_level;
+    return level > bracket.high_level ? bracket.high_level : level;
+}
+
+/* Rounding in doubles may hand out a few bytes too many: takes them back where a share exceeds its low. */
+static uint64_t trim(const Share *shares, size_t n, uint64_t sum, uint64_t budget, uint64_t *bytes)
+{
+    for (size_t i = 0; i < n && sum > budget; i++) {
+        uint64_t cut = u64_min(sum - budget, bytes[i] - shares[i].low_bytes);
+        bytes[i] -= cut;
+        sum -= cut;
+    }
+    return sum;
+}
+
+uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_t *scratch,
+                         uint64_t *ret_bytes)
+{
+    uint64_t low_sum = 0, high_sum = 0;
+    double top_level = 0;
+    for (size_t i = 0; i < n; i++) {
+        low_sum = u64_add_sat(low_sum, shares[i].low_bytes);
+        high_sum = u64_add_sat(high_sum, shares[i].high_bytes);
+        double full_at = (double)shares[i].high_bytes / shares[i].weight;
+        top_level = full_at > top_level ? full_at : top_level;
+    }
+    if (low_sum >= budget || high_sum <= budget) {
+        bool all = high_sum <= budget;
+        for (size_t i = 0; i < n; i++)
+            ret_bytes[i] = all ? shares[i].high_bytes : shares[i].low_bytes;
+        return all ? high_sum : low_sum;
+    }
+    double level = find_level(shares, n, (double)budget, top_level, scratch);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        ret_bytes[i] =
+            u64_clamp((uint64_t)share_at(&shares[i], level), shares[i].low_bytes, shares[i].high_bytes);
+        sum = u64_add_sat(sum, ret_bytes[i]);
+    }
+    return trim(shares, n, sum, budget, ret_bytes);
+}
+
+double allocation_taxed_weight(uint32_t weight, uint32_t active_permille, uint32_t tax_permille)
+{
+    double active = active_permille > 1000 ? 1.0 : active_permille / 1000.0;
+    double tax = tax_permille > 999 ? 0.999 : tax_permille / 1000.0;
+    return weight / (active + (1 - active) / (1 - tax));
+}

@@ -1,0 +1,40 @@
+/* The default figures; params.h has the reason for each. */
+#include "policy/params.h"
+#include "base/u64.h"
+
+#define SECOND_US INT64_C(1000000)
+
+PolicyParams policy_params_default(void)
+{
+    return (PolicyParams){
+        .headroom_bytes = 96 * MIB,
+        .headroom_permille = 100,
+        .reaction_us = 700 * 1000,
+        .margin_permille = 500,
+        .comfort_half_life_us = 20 * SECOND_US,
+        .growth_half_life_us = 2 * SECOND_US,
+        .faulting_hold_us = 5 * SECOND_US,
+        .major_faults_per_s = 50,
+        .swap_in_bytes_per_s = 256 * KIB,
+        .refaults_per_s = 500,
+        .stall_permille = 10,
+        .probe_memory_us = 10 * SECOND_US,
+        .probe_permille = 10,
+        .residency_margin_bytes = 16 * MIB,
+        .stale_us = 3 * SECOND_US,
+        .tax_permille = 750,
+        .quantum_bytes = MIB,
+        .band_permille = 5,
+        .settle_us = 10 * SECOND_US,
+        .settle_permille = 20,
+        .pace_bytes_per_s = 64 * MIB,
+        .turn_us = 5 * SECOND_US,
+        .stall_bytes_per_s = 15 * MIB,
+        .stall_us = 4 * SECOND_US,
+        .rest_us = 60 * SECOND_US,
+        .rest_max_us = 1800 * SECOND_US,
+        .learned_half_life_us = 600 * SECOND_US,
+        .override_us = 600 * SECOND_US,
+        .disabled_rules = 0,
+    };
+}

@@ -1,0 +1,219 @@
+/* The plan's frame: what may move, what costs nothing, then grants, then reclaims, then why the rest stays.
+ */
+#include "policy/plan.h"
+#include "base/u64.h"
+#include "policy/plan_internal.h"
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+static uint64_t round_up(uint64_t bytes, uint64_t quantum)
+{
+    return u64_add_sat(bytes, quantum - 1) / quantum * quantum;
+}
+
+bool beat_may_move(const Beat *beat, size_t i)
+{
+    bool fixed = beat->servers[i].fixed != FIXED_NO && rule_on(beat->params, RULE_FIXED);
+    return !fixed && !beat->servers[i].busy && !hold_pins(beat->rows[i].hold);
+}
+
+uint64_t beat_band(const Beat *beat, size_t i)
+{
+    if (!rule_on(beat->params, RULE_DEAD_BAND))
+        return 0;
+    uint64_t band = beat->rows[i].allocation_bytes / 1000 * beat->params->band_permille;
+    return u64_max(band, beat->params->quantum_bytes);
+}
+
+bool beat_unsettled(const Beat *beat, size_t i)
+{
+    const PlanRow *row = &beat->rows[i];
+    uint64_t off = distance(row->target_bytes, row->allocation_bytes);
+    if (off <= beat_band(beat, i))
+        return false;
+    uint64_t wide = row->allocation_bytes / 1000 * beat->params->settle_permille;
+    int64_t since_us = beat->tracks[i].move.unsettled_since_us;
+    return off > wide || !rule_on(beat->params, RULE_DEAD_BAND) ||
+           (since_us != 0 && beat->now_us - since_us >= beat->params->settle_us);
+}
+
+void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    PlanRow *row = &beat->rows[i];
+    uint64_t before = ledger_held_with_target(facts, beat->params, row->target_bytes);
+    uint64_t after = ledger_held_with_target(facts, beat->params, target_bytes);
+    row->move = move;
+    row->target_bytes = target_bytes;
+    if (after > before)
+        beat->free_bytes = u64_sub_sat(beat->free_bytes, after - before);
+}
+
+/* Since when the target has been off the allocation: small deviations are moved only when they last. */
+static void note_settling(Beat *beat, size_t i)
+{
+    MoveState *move = &beat->tracks[i].move;
+    uint64_t off = distance(beat->rows[i].target_bytes, beat->rows[i].allocation_bytes);
+    if (off <= beat_band(beat, i))
+        move->unsettled_since_us = 0;
+    else if (move->unsettled_since_us == 0)
+        move->unsettled_since_us = beat->now_us;
+}
+
+static void nudge(Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    const uint64_t quantum = beat->params->quantum_bytes;
+    uint64_t target = round_up(u64_max(facts->target_bytes, beat->demands[i].need_bytes), quantum);
+    target = u64_min(target, facts->maximum_bytes);
+    if (distance(target, facts->target_bytes) < quantum)
+        target = target + quantum <= facts->maximum_bytes ? target + quantum : u64_sub_sat(target, quantum);
+    beat_set(beat, i, MOVE_NUDGE, target);
+}
+
+/* Raising a target up to what the server holds anyway takes nothing from anybody. */
+static void free_moves(Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    const MoveState *move = &beat->tracks[i].move;
+    PlanRow *row = &beat->rows[i];
+    if (facts->hold == HOLD_REBOOTING && facts->booted && !facts->busy && facts->fixed == FIXED_NO) {
+        if (move->last_up_us == 0 && move->last_down_us == 0)
+            nudge(beat, i);
+        return;
+    }
+    if (!beat_may_move(beat, i))
+        return;
+    uint64_t held = u64_max(facts->balloon_bytes, facts->target_bytes);
+    held = u64_min(held, facts->maximum_bytes);
+    if (move->distressed || move->stalled) {
+        if (held > row->target_bytes)
+            beat_set(beat, i, move->distressed ? MOVE_DISTRESS : MOVE_WITHDRAW, held);
+        return;
+    }
+    uint64_t back = u64_min(row->allocation_bytes, held);
+    bool needed = beat->demands[i].need_bytes > row->target_bytes;
+    if (back > row->target_bytes + beat->params->quantum_bytes && (needed || beat_unsettled(beat, i)))
+        beat_set(beat, i, MOVE_WITHDRAW, back);
+}
+
+static void begin_row(Beat *beat, size_t i, uint64_t allocation_bytes)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    const ServerTrack *track = &beat->tracks[i];
+    beat->rows[i] = (PlanRow){
+        .hold = plan_hold(facts, &beat->demands[i], &track->move, beat->now_us),
+        .target_bytes = facts->target_bytes,
+        .allocation_bytes = allocation_bytes,
+        .held_bytes = ledger_held(facts, beat->params),
+    };
+    note_settling(beat, i);
+}
+
+static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
+{
+    const PlanRow *row = &beat->rows[i];
+    const ServerFacts *facts = &beat->servers[i];
+    const Demand *demand = &beat->demands[i];
+    if (facts->fixed != FIXED_NO)
+        return WAIT_FIXED;
+    if (totals->infeasible)
+        return WAIT_INFEASIBLE;
+    if (hold_pins(row->hold))
+        return WAIT_HELD;
+    if (row->short_bytes > beat_band(beat, i)) {
+        if (totals->ledger.over_bytes > 0)
+            return WAIT_OVERCOMMITTED;
+        return beat->in_flight_bytes > 0 ? WAIT_NO_ROOM : WAIT_POOL_EXHAUSTED;
+    }
+    if (distance(row->target_bytes, row->allocation_bytes) <= beat_band(beat, i))
+        return facts->balloon_bytes > u64_add_sat(row->target_bytes, beat->params->quantum_bytes)
+                   ? WAIT_IN_FLIGHT
+                   : WAIT_SETTLED;
+    if (row->target_bytes < row->allocation_bytes)
+        return beat->levelling_bytes > 0 ? WAIT_NO_ROOM : WAIT_PACE;
+    if (demand->faulting)
+        return WAIT_FAULTING;
+    if (row->hold == HOLD_STALE_STATISTICS)
+        return WAIT_HELD;
+    if (row->target_bytes <= demand->floor_bytes)
+        return WAIT_FLOOR;
+    if (facts->sample_us == beat->tracks[i].move.reclaim_sample_us)
+        return WAIT_FRESH_SAMPLE;
+    return beat->waiting_bytes > 0 || beat->levelling_bytes > 0 ? WAIT_PACE : WAIT_NOT_NEEDED;
+}
+
+static uint64_t floors_sum(const Beat *beat)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < beat->n; i++) {
+        const ServerFacts *facts = &beat->servers[i];
+        uint64_t low = facts->fixed != FIXED_NO ? facts->maximum_bytes : facts->minimum_bytes;
+        sum = u64_add_sat(sum, u64_add_sat(low, facts->overhead_bytes));
+    }
+    return sum;
+}
+
+static void finish_rows(Beat *beat, PlanTotals *totals)
+{
+    for (size_t i = 0; i < beat->n; i++) {
+        PlanRow *row = &beat->rows[i];
+        if (beat->servers[i].fixed == FIXED_NO && !hold_pins(row->hold))
+            row->short_bytes = u64_sub_sat(beat->demands[i].need_bytes, row->target_bytes);
+        totals->short_bytes = u64_add_sat(totals->short_bytes, row->short_bytes);
+        if (row->move == MOVE_NONE)
+            row->wait = why_not(beat, i, totals);
+    }
+    totals->reclaiming_bytes = beat->in_flight_bytes;
+    totals->someone_waits = beat->waiting_bytes > 0;
+}
+
+void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *demands, ServerTrack *tracks,
+               const uint64_t *allocations, size_t n, const PolicyParams *params, int64_t now_us,
+               PlanScratch *scratch, PlanRow *rows, PlanTotals *ret_totals)
+{
+    Beat beat = {.host = host,
+                 .servers = servers,
+                 .demands = demands,
+                 .tracks = tracks,
+                 .n = n,
+                 .params = params,
+                 .now_us = now_us,
+                 .scratch = scratch,
+                 .rows = rows};
+    PlanTotals totals = {.ledger = ledger_make(host, servers, n, params), .floors_bytes = floors_sum(&beat)};
+    totals.infeasible = totals.floors_bytes > host->pool_bytes;
+    beat.free_bytes = totals.ledger.free_bytes;
+    beat.over_bytes = totals.ledger.over_bytes;
+    if (!rule_on(params, RULE_PAY_FIRST))
+        beat.free_bytes = host->pool_bytes;
+    uint64_t free_before = beat.free_bytes;
+    for (size_t i = 0; i < n; i++)
+        begin_row(&beat, i, allocations[i]);
+    if (!totals.infeasible) {
+        for (size_t i = 0; i < n; i++)
+            free_moves(&beat, i);
+        plan_grants(&beat);
+        totals.granted_bytes = free_before - beat.free_bytes;
+        plan_reclaims(&beat);
+    }
+    finish_rows(&beat, &totals);
+    *ret_totals = totals;
+}
+
+void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us)
+{
+    if (row->target_bytes < facts->target_bytes) {
+        state->last_down_us = now_us;
+        state->reclaim_sample_us = facts->sample_us;
+        state->inflate_since_us = 0;
+        state->reached = false;
+    } else {
+        state->last_up_us = now_us;
+        state->reached = facts->balloon_bytes <= row->target_bytes;
+    }
+    state->last_step_us = now_us;
+}

@@ -1,0 +1,33 @@
+/* One beat's working state, shared by the two halves of the plan: grants and reclaims. Private to the policy.
+ */
+#pragma once
+#include "policy/plan.h"
+
+typedef struct {
+    const HostFacts *host;
+    const ServerFacts *servers;
+    const Demand *demands;
+    ServerTrack *tracks;
+    size_t n;
+    const PolicyParams *params;
+    int64_t now_us;
+    PlanScratch *scratch;
+    PlanRow *rows;
+    uint64_t free_bytes;      /* of the pool, less what this beat has granted */
+    uint64_t over_bytes;      /* committed beyond the pool */
+    uint64_t waiting_bytes;   /* entitled and needed, but not granted for want of free bytes */
+    uint64_t levelling_bytes; /* entitled beyond need, not granted for want of free bytes */
+    uint64_t in_flight_bytes; /* asked back and not yet back */
+} Beat;
+
+/* Whether @target may be set on server @i in this beat at all. */
+bool beat_may_move(const Beat *beat, size_t i);
+/* Distance below which a target is as good as its allocation. */
+uint64_t beat_band(const Beat *beat, size_t i);
+/* Whether the distance between the row's target and its allocation is worth a move while nobody waits. */
+bool beat_unsettled(const Beat *beat, size_t i);
+/* Records a move and charges the pool for what it newly commits. */
+void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes);
+
+void plan_grants(Beat *beat);
+void plan_reclaims(Beat *beat);

@@ -1,0 +1,180 @@
+/* Reclaims: whoever has more than its allocation gives, idlest first and in parallel, as much as is wanted.
+ */
+#include "base/u64.h"
+#include "policy/plan_internal.h"
+
+#define SECOND_US INT64_C(1000000)
+/* Idleness in permille, so that donors are ordered by counting instead of comparing. */
+#define IDLE_STEPS 1001
+/* The last piece of a reclaim is not worth another sample. */
+#define LAST_PIECE_BYTES (32 * MIB)
+/* A slack this near to full is full: a refill of a few pages would never end. */
+#define SLACK_NEAR 16
+
+static uint64_t floor_of(const Beat *beat, size_t i)
+{
+    if (rule_on(beat->params, RULE_KEEP_FLOOR))
+        return beat->demands[i].floor_bytes;
+    return beat->params->quantum_bytes;
+}
+
+static uint64_t goal_of(const Beat *beat, size_t i)
+{
+    const uint64_t quantum = beat->params->quantum_bytes;
+    uint64_t goal = u64_max(beat->rows[i].allocation_bytes, floor_of(beat, i));
+    return u64_add_sat(goal, quantum - 1) / quantum * quantum;
+}
+
+static bool may_give(const Beat *beat, size_t i)
+{
+    const PlanRow *row = &beat->rows[i];
+    const Demand *demand = &beat->demands[i];
+    if (row->move != MOVE_NONE || !beat_may_move(beat, i) || !demand->known)
+        return false;
+    if (demand->stale && rule_on(beat->params, RULE_FRESH_ONLY))
+        return false;
+    if (demand->faulting && rule_on(beat->params, RULE_HOLD_FAULTING))
+        return false;
+    bool acted_on = beat->servers[i].sample_us == beat->tracks[i].move.reclaim_sample_us;
+    if (acted_on && rule_on(beat->params, RULE_FRESH_ONLY))
+        return false;
+    return row->target_bytes > goal_of(beat, i);
+}
+
+static uint32_t idleness(const Beat *beat, size_t i)
+{
+    uint64_t target = beat->rows[i].target_bytes;
+    uint64_t idle = u64_sub_sat(target, beat->demands[i].working_set_bytes);
+    return target == 0 ? 0 : (uint32_t)(idle / (target / (IDLE_STEPS - 1) + 1));
+}
+
+/* Donors into scratch->donors, idlest first, by counting sort; returns how many. */
+static size_t order_donors(Beat *beat)
+{
+    uint32_t starts[IDLE_STEPS] = {0};
+    uint32_t *found = beat->scratch->index;
+    size_t n_found = 0;
+    for (size_t i = 0; i < beat->n; i++) {
+        if (!may_give(beat, i))
+            continue;
+        found[n_found++] = (uint32_t)i;
+        starts[IDLE_STEPS - 1 - u64_min(idleness(beat, i), IDLE_STEPS - 1)]++;
+    }
+    uint32_t sum = 0;
+    for (size_t k = 0; k < IDLE_STEPS; k++) {
+        uint32_t count = starts[k];
+        starts[k] = sum;
+        sum += count;
+    }
+    for (size_t k = 0; k < n_found; k++) {
+        size_t step = IDLE_STEPS - 1 - u64_min(idleness(beat, found[k]), IDLE_STEPS - 1);
+        beat->scratch->donors[starts[step]++] = found[k];
+    }
+    return n_found;
+}
+
+/* At most half of what lies idle on one sample's word: the guest may have begun to use it since. */
+static uint64_t urgent_step(const Beat *beat, size_t i, uint64_t give)
+{
+    uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, floor_of(beat, i));
+    return u64_min(give, u64_max(idle / 2, LAST_PIECE_BYTES));
+}
+
+static bool turned_lately(const Beat *beat, size_t i)
+{
+    int64_t last_us = beat->tracks[i].move.last_up_us;
+    return rule_on(beat->params, RULE_DEAD_BAND) && last_us != 0 &&
+           beat->now_us - last_us < beat->params->turn_us;
+}
+
+static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
+{
+    if (turned_lately(beat, i))
+        return 0;
+    int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
+    double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
+    return u64_min(urgent_step(beat, i, give), (uint64_t)((double)beat->params->pace_bytes_per_s * seconds));
+}
+
+static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
+{
+    if (!beat_unsettled(beat, i))
+        return 0;
+    uint64_t probe = beat->servers[i].balloon_bytes / 1000 * beat->params->probe_permille;
+    return u64_min(calm_step(beat, i, give), u64_max(probe, 4 * beat->params->quantum_bytes));
+}
+
+/* What is wanted back, most pressing first; reclaims under way already count towards it. */
+typedef struct {
+    uint64_t urgent_bytes, slack_bytes, level_bytes;
+} Wanted;
+
+static uint64_t take(uint64_t *wanted, uint64_t bytes)
+{
+    uint64_t taken = u64_min(*wanted, bytes);
+    *wanted -= taken;
+    return bytes - taken;
+}
+
+static Wanted wanted_back(const Beat *beat)
+{
+    Wanted wanted = {
+        .urgent_bytes = u64_add_sat(beat->waiting_bytes, beat->over_bytes),
+        .slack_bytes = u64_sub_sat(beat->host->slack_bytes, beat->free_bytes),
+        .level_bytes = beat->levelling_bytes,
+    };
+    if (wanted.slack_bytes <= u64_max(beat->params->quantum_bytes, beat->host->slack_bytes / SLACK_NEAR))
+        wanted.slack_bytes = 0;
+    uint64_t coming = take(&wanted.urgent_bytes, beat->in_flight_bytes);
+    coming = take(&wanted.slack_bytes, coming);
+    take(&wanted.level_bytes, coming);
+    return wanted;
+}
+
+static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
+{
+    const uint64_t quantum = beat->params->quantum_bytes;
+    uint64_t give = beat->rows[i].target_bytes - goal_of(beat, i);
+    Move move = MOVE_RECLAIM_CALM;
+    uint64_t step = 0, *account = NULL;
+    if (wanted->urgent_bytes > 0) {
+        move = MOVE_RECLAIM_URGENT;
+        account = &wanted->urgent_bytes;
+        step = urgent_step(beat, i, give);
+    } else if (wanted->slack_bytes > 0) {
+        account = &wanted->slack_bytes;
+        step = calm_step(beat, i, give);
+    } else if (wanted->level_bytes > 0) {
+        account = &wanted->level_bytes;
+        step = probe_step(beat, i, give);
+    }
+    if (!account)
+        return;
+    uint64_t rounded_want = u64_add_sat(*account, quantum - 1) / quantum * quantum;
+    step = u64_min(step, rounded_want) / quantum * quantum;
+    if (step == 0)
+        return;
+    take(account, step);
+    beat->in_flight_bytes = u64_add_sat(beat->in_flight_bytes, step);
+    beat_set(beat, i, move, beat->rows[i].target_bytes - step);
+}
+
+static uint64_t sum_in_flight(const Beat *beat)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < beat->n; i++)
+        if (beat_may_move(beat, i))
+            sum = u64_add_sat(sum, u64_sub_sat(beat->servers[i].balloon_bytes, beat->rows[i].target_bytes));
+    return sum;
+}
+
+void plan_reclaims(Beat *beat)
+{
+    beat->in_flight_bytes = sum_in_flight(beat);
+    Wanted wanted = wanted_back(beat);
+    if (wanted.urgent_bytes + wanted.slack_bytes + wanted.level_bytes == 0)
+        return;
+    size_t n_donors = order_donors(beat);
+    for (size_t k = 0; k < n_donors; k++)
+        reclaim_from(beat, beat->scratch->donors[k], &wanted);
+}
