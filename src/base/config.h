@@ -5,6 +5,12 @@
 
 typedef enum { MODE_OBSERVE, MODE_MANAGE } Mode;
 
+/* Room for every key there is; held against the table of keys when that is compiled. */
+#define CONFIG_KEYS_MAX 24
+
+/* No key file comes near this; whoever names a disk image or /dev/zero by mistake hears so at once. */
+#define CONFIG_FILE_MAX_BYTES 1048576
+
 /* A size that may be relative: percent of something known only later (host memory, a server's maximum, the pool). */
 typedef struct {
     gboolean is_auto;      /* "auto" was written, or the key was absent and auto is its default */
@@ -32,6 +38,7 @@ typedef struct {
     char *control_group;   /* [control] group: default "aerostat" */
     char *store_path;      /* [store] path: a folder, default /var/lib/aerostat */
     char *web_listen;      /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
+    guint key_lines[CONFIG_KEYS_MAX]; /* on which line each key was set; ask config_key_line() */
 } Config;
 
 /* config_new: all defaults. Free with config_free(). */
@@ -51,8 +58,11 @@ Config *config_load(const char *path, GError **error);
 /* config_parse: the same from memory; @name stands for the file in messages. Any bytes are safe. */
 Config *config_parse(const char *text, gsize length, const char *name, GError **error);
 
+/* config_key_line: the line on which [@section] @key was set; 0 when it has its default (or is no key at all). */
+guint config_key_line(const Config *config, const char *section, const char *key);
+
 /*
- * config_resolve_host: pool, reserve and slack against the real host.
+ * config_check_host: pool, reserve and slack against the real host.
  * @host_bytes: MemTotal
  * Errors (AEROSTAT_ERROR_INVALID, with the file and line of the key): a pool larger than host memory, a reserve that
  * leaves nothing, a slack above half of the pool.

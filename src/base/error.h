@@ -25,3 +25,10 @@ AerostatError error_code_from_name(const char *name);
 int error_code_jsonrpc(AerostatError code);
 /* error_code_http: 400, 404, 403, 409, 503, 504, 507, 500. */
 int error_code_http(AerostatError code);
+
+/*
+ * error_printable: at most @max_chars characters of @length bytes at @text, fit to be quoted in a one-line message:
+ * valid UTF-8, control characters and broken bytes as \xNN, "..." where it was cut. Any bytes are safe.
+ * @length: -1 when @text ends with NUL
+ */
+char *error_printable(const char *text, gssize length, guint max_chars);
