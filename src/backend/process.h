@@ -1,0 +1,18 @@
+/* QEMU processes as /proc shows them: what hostinfo.h promises, and what the backends need besides. */
+#pragma once
+#include <stdint.h>
+#include <glib.h>
+
+/* process_list_qemu: (transfer full) (element-type utf8 int): lower-case UUID -> pid (GINT_TO_POINTER) of
+ * every QEMU process that process_find_qemu() would find, in one walk. On a worker only: reading the command
+ * line of a process takes its memory-map lock. */
+GHashTable *process_list_qemu(const char *proc);
+
+/* process_start_time: clock ticks since the host's boot: with the pid it names one process for good. FALSE
+ * when it is gone, or a zombie, which holds no memory any more. Takes no lock of the process. */
+gboolean process_start_time(const char *proc, int pid, uint64_t *ret_ticks);
+gboolean process_parse_stat(const char *text, uint64_t *ret_start_ticks);
+
+/* process_parse_cmdline: (nullable) (transfer full): the lower-case UUID behind `-uuid` in a command line of
+ * @length bytes, arguments separated by NUL. Any bytes are safe. */
+char *process_parse_cmdline(const char *text, gsize length);
