@@ -172,7 +172,7 @@ static gboolean is_over(const Connection *connection)
 {
     if (connection->dead)
         return TRUE;
-    if (!g_queue_is_empty(&connection->out))
+    if (connection->out.head != NULL)
         return g_get_monotonic_time() - connection->progress_us >= STALLED_LIMIT_US;
     return connection->closing || (connection->eof && !connection->line_ready && !connection->subscribed);
 }
