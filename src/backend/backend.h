@@ -74,6 +74,8 @@ typedef struct {
     void (*set_target)(Backend *backend, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
     /* Makes the guest answer with fresh statistics at once (polling interval 0 -> N); they show in the next observe. */
     void (*ask_fresh)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    /* Answers every callback that is still owed with AEROSTAT_ERROR_UNAVAILABLE before it returns, calls none after,
+     * and does not wait for calls that hang. */
     void (*free)(Backend *backend);
 } BackendOps;
 

@@ -1,0 +1,185 @@
+/* Host, servers and decisions as JSON: the fields of the outside interfaces, nothing invented where nothing is known. */
+#include "base/json.h"
+#include "control/methods.h"
+#include "engine/explain.h"
+#include "policy/reasons.h"
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+    json_object_set_new(object, name, value);
+}
+
+static json_t *string_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *strings_of(GPtrArray *texts)
+{
+    json_t *array = json_array();
+    for (guint i = 0; i < texts->len; i++)
+        json_array_append_new(array, json_string(texts->pdata[i]));
+    return array;
+}
+
+static const char *state_name(EngineState state)
+{
+    static const char *const names[] = {
+        [ENGINE_STARTING] = "starting",           [ENGINE_OK] = "ok",
+        [ENGINE_OVERCOMMITTED] = "overcommitted", [ENGINE_INFEASIBLE] = "infeasible",
+        [ENGINE_DISCONNECTED] = "disconnected",
+    };
+    return names[state];
+}
+
+static json_t *backends_of(Engine *engine)
+{
+    json_t *array = json_array();
+    for (guint i = 0; i < engine_backends(engine)->len; i++) {
+        const EngineBackend *known = engine_backends(engine)->pdata[i];
+        json_t *one = json_object();
+        set(one, "name", json_string(known->backend->ops->name));
+        set(one, "uri", json_string(known->uri));
+        set(one, "connected", json_boolean(known->connected));
+        set(one, "problem", string_or_null(known->problem));
+        json_array_append_new(array, one);
+    }
+    return array;
+}
+
+static void set_account(json_t *object, const EngineHost *host)
+{
+    const Ledger *ledger = &host->totals.ledger;
+    gboolean known = host->beats > 0;
+    set(object, "pool_bytes", json_bytes_or_null(known ? host->pool_bytes : UNKNOWN));
+    set(object, "committed_bytes", json_bytes_or_null(known ? ledger->committed_bytes : UNKNOWN));
+    set(object, "slack_bytes",
+        json_bytes_or_null(known ? u64_min(ledger->free_bytes, host->slack_wanted_bytes) : UNKNOWN));
+    set(object, "memory_bytes", json_bytes_or_null(known ? host->memory_bytes : UNKNOWN));
+    set(object, "available_bytes", json_bytes_or_null(known ? host->available_bytes : UNKNOWN));
+    set(object, "free_bytes", json_bytes(ledger->free_bytes));
+    set(object, "over_bytes", json_bytes(ledger->over_bytes));
+    set(object, "fixed_bytes", json_bytes(ledger->fixed_bytes));
+    set(object, "overhead_bytes", json_bytes(ledger->overhead_bytes));
+    set(object, "short_bytes", json_bytes(host->totals.short_bytes));
+    set(object, "reclaiming_bytes", json_bytes(host->totals.reclaiming_bytes));
+    set(object, "slack_wanted_bytes", json_bytes(host->slack_wanted_bytes));
+    set(object, "reboot_safe_bytes", json_bytes(ledger->reboot_safe_bytes));
+    set(object, "committed_peak_bytes", json_bytes(host->committed_peak_bytes));
+    set(object, "over_seconds", json_real(host->over_seconds));
+}
+
+json_t *json_of_host(Engine *engine)
+{
+    const EngineHost *host = engine_host(engine);
+    g_autoptr(GPtrArray) problems = explain_problems(engine);
+    json_t *object = json_object();
+    set(object, "version", json_string(AEROSTAT_VERSION));
+    set(object, "mode", json_string(host->mode == MODE_MANAGE ? "manage" : "observe"));
+    set(object, "state", json_string(state_name(host->state)));
+    set_account(object, host);
+    set(object, "pressure_some_avg10",
+        host->pressure_some_avg10 < 0 ? json_null() : json_real(host->pressure_some_avg10));
+    set(object, "servers", json_integer(host->servers));
+    set(object, "beats", json_integer((json_int_t)host->beats));
+    set(object, "relief_p50_us", json_bytes_or_null(host->relief_p50_us));
+    set(object, "relief_p99_us", json_bytes_or_null(host->relief_p99_us));
+    set(object, "uptime_us", json_integer(host->uptime_us));
+    set(object, "problems", strings_of(problems));
+    set(object, "backends", backends_of(engine));
+    return object;
+}
+
+static json_t *ballooning_of(const Tracked *tracked)
+{
+    FixedReason fixed = tracked->decided ? tracked->facts.fixed : tracked->latest->fixed;
+    const char *state = fixed == FIXED_NO ? "on" : (fixed == FIXED_DISABLED_BY_OWNER ? "off" : "unavailable");
+    HoldReason hold = tracked->decided ? tracked->row.hold : HOLD_NO;
+    const char *reason = fixed != FIXED_NO ? fixed_name(fixed) : (hold != HOLD_NO ? hold_name(hold) : NULL);
+    json_t *object = json_object();
+    set(object, "state", json_string(state));
+    set(object, "available", json_boolean(g_str_equal(state, "on") || g_str_equal(state, "off")));
+    set(object, "reason", string_or_null(reason));
+    return object;
+}
+
+static void set_figures(json_t *object, Engine *engine, const Tracked *tracked)
+{
+    const BackendServer *latest = tracked->latest;
+    gboolean on = tracked_counts(tracked), decided = on && tracked->decided;
+    PolicyParams params = policy_params_default();
+    set(object, "maximum_bytes", json_bytes(latest->maximum_bytes));
+    set(object, "minimum_bytes", json_bytes(tracked_minimum(tracked, engine_defaults(engine))));
+    set(object, "weight", json_integer(tracked_weight(tracked, engine_defaults(engine))));
+    set(object, "balloon_bytes", json_bytes_or_null(on ? latest->balloon_bytes : UNKNOWN));
+    set(object, "target_bytes", json_bytes_or_null(on ? tracked->target_bytes : UNKNOWN));
+    set(object, "used_bytes", json_bytes_or_null(decided ? tracked->demand.used_bytes : UNKNOWN));
+    set(object, "resident_bytes",
+        json_bytes_or_null(on && latest->pid > 0 ? latest->resident_bytes : UNKNOWN));
+    set(object, "demand_bytes",
+        json_bytes_or_null(decided && tracked->demand.known ? tracked->demand.need_bytes : UNKNOWN));
+    set(object, "committed_bytes", json_bytes(decided ? ledger_committed(&tracked->facts, &params) : 0));
+    set(object, "overhead_bytes",
+        json_bytes_or_null(on ? tracked_overhead(tracked, engine_defaults(engine)) : UNKNOWN));
+    set(object, "allocation_bytes", json_bytes_or_null(decided ? tracked->row.allocation_bytes : UNKNOWN));
+    set(object, "floor_bytes", json_bytes_or_null(decided ? tracked->demand.floor_bytes : UNKNOWN));
+    set(object, "short_bytes", json_bytes(decided ? tracked->row.short_bytes : 0));
+}
+
+json_t *json_of_server(Engine *engine, const Tracked *tracked)
+{
+    const BackendServer *latest = tracked->latest;
+    gboolean decided = tracked_counts(tracked) && tracked->decided;
+    json_t *object = json_object();
+    set(object, "name", json_string(latest->name));
+    set(object, "id", json_string(latest->id));
+    set(object, "kind", json_string(latest->kind == SERVER_KIND_LXC ? "lxc" : "kvm"));
+    set(object, "state", json_string(tracked_state(tracked)));
+    set_figures(object, engine, tracked);
+    set(object, "ballooning", ballooning_of(tracked));
+    set(object, "driver", string_or_null(latest->driver));
+    set(object, "agent", json_null());
+    set(object, "stalled_us", json_null());
+    set(object, "minimum_own", json_boolean(tracked->settings.has_minimum));
+    set(object, "weight_own", json_boolean(tracked->settings.has_weight));
+    FixedReason fixed = decided ? tracked->facts.fixed : latest->fixed;
+    set(object, "fixed", fixed != FIXED_NO ? json_string(fixed_name(fixed)) : json_null());
+    gboolean held = decided && tracked->row.hold != HOLD_NO;
+    set(object, "hold", held ? json_string(hold_name(tracked->row.hold)) : json_null());
+    gboolean waits = decided && tracked->row.wait != WAIT_NONE;
+    set(object, "waiting", waits ? json_string(wait_name(tracked->row.wait)) : json_null());
+    gboolean sampled = decided && tracked->sample_us != 0;
+    set(object, "statistics_age_us",
+        sampled ? json_integer(g_get_monotonic_time() - tracked->sample_us) : json_null());
+    return object;
+}
+
+static json_t *sources_of(const GPtrArray *sources)
+{
+    json_t *array = json_array();
+    for (guint i = 0; sources && i < sources->len; i++) {
+        const JournalSource *source = sources->pdata[i];
+        json_array_append_new(
+            array, json_pack("{s:s, s:I}", "from", source->from, "bytes", (json_int_t)source->bytes));
+    }
+    return array;
+}
+
+json_t *json_of_decision(const JournalEntry *entry)
+{
+    json_t *object = json_object();
+    set(object, "time_us", json_integer(entry->wall_us));
+    set(object, "server", string_or_null(entry->server));
+    set(object, "move", json_string(entry->move == MOVE_NONE ? "note" : move_name(entry->move)));
+    gboolean note = entry->move == MOVE_NONE;
+    set(object, "from_bytes", json_bytes_or_null(note ? UNKNOWN : entry->from_bytes));
+    set(object, "to_bytes", json_bytes_or_null(note ? UNKNOWN : entry->to_bytes));
+    set(object, "used_bytes", json_bytes_or_null(entry->used_bytes));
+    set(object, "need_bytes", json_bytes_or_null(note ? UNKNOWN : entry->need_bytes));
+    set(object, "allocation_bytes", json_bytes_or_null(note ? UNKNOWN : entry->allocation_bytes));
+    set(object, "text", json_string(entry->text));
+    set(object, "performed", json_boolean(entry->performed));
+    set(object, "error", string_or_null(entry->error));
+    set(object, "sources", sources_of(entry->sources));
+    return object;
+}

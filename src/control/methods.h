@@ -1,0 +1,19 @@
+/* Methods: what each control method does, and the JSON of hosts, servers and decisions; docs/control.md has the words. */
+#pragma once
+#include "control/server.h"
+#include "engine/engine.h"
+
+/* methods_dispatch: a ControlDispatch; @user_data is an Engine **, which is NULL until the engine stands. */
+json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer engine,
+                         GError **error);
+
+/* methods_publish: sends the engine's events to the server's subscribers for as long as both live. A server event only
+ * when any of its fields has changed. Free with methods_publisher_free() before either. */
+typedef struct MethodsPublisher MethodsPublisher;
+MethodsPublisher *methods_publisher_new(Engine *engine, ControlServer *server);
+void methods_publisher_free(MethodsPublisher *publisher);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MethodsPublisher, methods_publisher_free)
+
+json_t *json_of_host(Engine *engine);
+json_t *json_of_server(Engine *engine, const Tracked *tracked);
+json_t *json_of_decision(const JournalEntry *entry);

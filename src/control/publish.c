@@ -1,0 +1,60 @@
+/* Engine events to subscribers; a server's only when it has changed. */
+#include "base/json.h"
+#include "control/methods.h"
+
+struct MethodsPublisher {
+    Engine *engine;
+    ControlServer *server;
+    GHashTable *last; /* id -> json_t* last sent */
+};
+
+static void publish_server(MethodsPublisher *publisher, const Tracked *tracked)
+{
+    g_autoptr(json_t) now = json_of_server(publisher->engine, tracked);
+    g_autoptr(json_t) compared = json_copy(now);
+    json_object_del(compared, "statistics_age_us");
+    json_t *before = g_hash_table_lookup(publisher->last, tracked->latest->id);
+    if (before && json_equal(before, compared))
+        return;
+    g_hash_table_insert(publisher->last, g_strdup(tracked->latest->id), g_steal_pointer(&compared));
+    control_server_emit(publisher->server, "server", now);
+}
+
+static void on_engine_event(Engine *engine, EngineEvent event, gconstpointer subject, gpointer user_data)
+{
+    MethodsPublisher *publisher = user_data;
+    if (control_server_subscribers(publisher->server) == 0) {
+        g_hash_table_remove_all(publisher->last);
+        return;
+    }
+    if (event == ENGINE_EVENT_SERVER) {
+        publish_server(publisher, subject);
+        return;
+    }
+    g_autoptr(json_t) data = event == ENGINE_EVENT_BEAT ? json_of_host(engine) : json_of_decision(subject);
+    control_server_emit(publisher->server, event == ENGINE_EVENT_BEAT ? "host" : "decision", data);
+}
+
+static void drop_json(gpointer value)
+{
+    json_decref(value);
+}
+
+MethodsPublisher *methods_publisher_new(Engine *engine, ControlServer *server)
+{
+    MethodsPublisher *publisher = g_new0(MethodsPublisher, 1);
+    publisher->engine = engine;
+    publisher->server = server;
+    publisher->last = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, drop_json);
+    engine_listen(engine, on_engine_event, publisher);
+    return publisher;
+}
+
+void methods_publisher_free(MethodsPublisher *publisher)
+{
+    if (!publisher)
+        return;
+    engine_listen(publisher->engine, NULL, NULL);
+    g_hash_table_unref(publisher->last);
+    g_free(publisher);
+}

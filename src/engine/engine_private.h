@@ -1,0 +1,37 @@
+/* The engine's inside, shared by its loop (engine.c) and its hands (act.c). */
+#pragma once
+#include "engine/engine.h"
+#include "engine/relief.h"
+
+struct Engine {
+    const Config *config;
+    Store *store;
+    char *proc;
+    TrackedDefaults defaults;
+    GPtrArray *backends; /* EngineBackend */
+    GPtrArray *servers;  /* Tracked, sorted by name */
+    Journal *journal;
+    PolicyParams params;
+    Decision *decision;
+    GArray *facts;      /* ServerFacts of the counted servers, in order */
+    GArray *tracks;     /* ServerTrack, same order */
+    GPtrArray *counted; /* Tracked (borrowed), same order */
+    EngineHost host;
+    Relief relief;
+    EngineListener listener;
+    gpointer listener_data;
+    int64_t started_us;
+    int64_t last_decided_us;
+    guint beat_source, deadline_source;
+    guint pending;    /* observations not answered in this beat */
+    gboolean closing; /* answers that come now change nothing any more */
+};
+
+/* act.c: carries out the newest decision. */
+void engine_act(Engine *engine, int64_t now_us);
+/* act.c: asks the guests that move or wait for fresh statistics. */
+void engine_ask_fresh(Engine *engine);
+void engine_emit(Engine *engine, EngineEvent event, gconstpointer subject);
+void engine_note(Engine *engine, const char *text);
+EngineBackend *engine_backend_of(Engine *engine, const Backend *backend);
+Tracked *engine_by_id(Engine *engine, const Backend *backend, const char *id);

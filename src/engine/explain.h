@@ -1,0 +1,10 @@
+/* Explain: why a server holds what it holds, who has the rest, and when it is back, in sentences for people. */
+#pragma once
+#include "engine/engine.h"
+
+/* explain_summary: (transfer full) one sentence. */
+char *explain_summary(Engine *engine, const Tracked *tracked);
+/* explain_sentences: (transfer full) (element-type utf8): the whole answer, most important first. */
+GPtrArray *explain_sentences(Engine *engine, const Tracked *tracked);
+/* explain_problems: (transfer full) (element-type utf8): what is wrong on this host and what would mend it; may be empty. */
+GPtrArray *explain_problems(Engine *engine);

@@ -1,0 +1,209 @@
+/* Keeps decisions and the flow of memory between servers. */
+#include "engine/journal.h"
+#include <string.h>
+
+struct Journal {
+    GQueue entries; /* JournalEntry, oldest first */
+    guint capacity;
+    guint64 next_sequence;
+    GQueue returned; /* JournalSource, oldest first */
+    uint64_t returned_bytes;
+    GTree *flows; /* "from\nto" -> uint64_t* */
+};
+
+static void source_free(gpointer data)
+{
+    JournalSource *source = data;
+    g_free(source->from);
+    g_free(source);
+}
+
+static JournalSource *source_new(const char *from, uint64_t bytes)
+{
+    JournalSource *source = g_new0(JournalSource, 1);
+    source->from = g_strdup(from);
+    source->bytes = bytes;
+    return source;
+}
+
+static void entry_free(gpointer data)
+{
+    JournalEntry *entry = data;
+    g_free(entry->server_id);
+    g_free(entry->server);
+    g_free(entry->error);
+    g_free(entry->text);
+    if (entry->sources)
+        g_ptr_array_unref(entry->sources);
+    g_free(entry);
+}
+
+static int compare_keys(gconstpointer a, gconstpointer b, gpointer user_data)
+{
+    return strcmp(a, b);
+}
+
+Journal *journal_new(guint capacity)
+{
+    Journal *journal = g_new0(Journal, 1);
+    journal->capacity = MAX(capacity, 1);
+    journal->next_sequence = 1;
+    g_queue_init(&journal->entries);
+    g_queue_init(&journal->returned);
+    journal->flows = g_tree_new_full(compare_keys, NULL, g_free, g_free);
+    return journal;
+}
+
+void journal_free(Journal *journal)
+{
+    if (!journal)
+        return;
+    g_queue_clear_full(&journal->entries, entry_free);
+    g_queue_clear_full(&journal->returned, source_free);
+    g_tree_unref(journal->flows);
+    g_free(journal);
+}
+
+JournalEntry *journal_entry_new(const char *server_id, const char *server)
+{
+    JournalEntry *entry = g_new0(JournalEntry, 1);
+    entry->server_id = g_strdup(server_id);
+    entry->server = g_strdup(server);
+    entry->wall_us = g_get_real_time();
+    entry->used_bytes = UNKNOWN;
+    return entry;
+}
+
+JournalEntry *journal_add(Journal *journal, JournalEntry *entry)
+{
+    entry->sequence = journal->next_sequence++;
+    g_queue_push_tail(&journal->entries, entry);
+    while (journal->entries.length > journal->capacity)
+        entry_free(g_queue_pop_head(&journal->entries));
+    return entry;
+}
+
+JournalEntry *journal_by_sequence(Journal *journal, guint64 sequence)
+{
+    for (GList *link = journal->entries.tail; link; link = link->prev) {
+        JournalEntry *entry = link->data;
+        if (entry->sequence == sequence)
+            return entry;
+        if (entry->sequence < sequence)
+            break;
+    }
+    return NULL;
+}
+
+GPtrArray *journal_recent(Journal *journal, const char *server_id, guint limit)
+{
+    GPtrArray *found = g_ptr_array_new();
+    for (GList *link = journal->entries.tail; link && found->len < limit; link = link->prev) {
+        JournalEntry *entry = link->data;
+        if (!server_id || g_strcmp0(entry->server_id, server_id) == 0)
+            g_ptr_array_add(found, entry);
+    }
+    return found;
+}
+
+void journal_returned(Journal *journal, const char *server, uint64_t bytes)
+{
+    if (bytes == 0)
+        return;
+    journal->returned_bytes += bytes;
+    JournalSource *last = g_queue_peek_tail(&journal->returned);
+    if (last && g_strcmp0(last->from, server) == 0)
+        last->bytes += bytes;
+    else
+        g_queue_push_tail(&journal->returned, source_new(server, bytes));
+}
+
+/* Takes up to @bytes from the head of the queue into @into (nullable), one source a giver. */
+static uint64_t take_returned(Journal *journal, uint64_t bytes, GPtrArray *into)
+{
+    uint64_t taken = 0;
+    while (taken < bytes && journal->returned.length > 0) {
+        JournalSource *head = g_queue_peek_head(&journal->returned);
+        uint64_t part = MIN(head->bytes, bytes - taken);
+        head->bytes -= part;
+        taken += part;
+        JournalSource *known = NULL;
+        for (guint i = 0; into && i < into->len; i++)
+            if (g_strcmp0(((JournalSource *)into->pdata[i])->from, head->from) == 0)
+                known = into->pdata[i];
+        if (known)
+            known->bytes += part;
+        else if (into)
+            g_ptr_array_add(into, source_new(head->from, part));
+        if (head->bytes == 0)
+            source_free(g_queue_pop_head(&journal->returned));
+    }
+    journal->returned_bytes -= taken;
+    return taken;
+}
+
+void journal_queue_limit(Journal *journal, uint64_t free_bytes)
+{
+    if (journal->returned_bytes > free_bytes)
+        take_returned(journal, journal->returned_bytes - free_bytes, NULL);
+}
+
+static void add_flow(Journal *journal, const char *from, const char *to, uint64_t bytes)
+{
+    char *key = g_strdup_printf("%s\n%s", from, to);
+    uint64_t *sum = g_tree_lookup(journal->flows, key);
+    if (sum) {
+        *sum += bytes;
+        g_free(key);
+        return;
+    }
+    sum = g_new(uint64_t, 1);
+    *sum = bytes;
+    g_tree_insert(journal->flows, key, sum);
+}
+
+GPtrArray *journal_spent(Journal *journal, const char *server, uint64_t bytes)
+{
+    GPtrArray *sources = g_ptr_array_new_with_free_func(source_free);
+    uint64_t taken = take_returned(journal, bytes, sources);
+    if (taken < bytes)
+        g_ptr_array_add(sources, source_new("free", bytes - taken));
+    for (guint i = 0; i < sources->len; i++) {
+        JournalSource *source = sources->pdata[i];
+        if (g_strcmp0(source->from, server) != 0)
+            add_flow(journal, source->from, server, source->bytes);
+    }
+    return sources;
+}
+
+typedef struct {
+    JournalFlowFunc func;
+    gpointer user_data;
+} FlowVisit;
+
+static gboolean visit_flow(gpointer key, gpointer value, gpointer data)
+{
+    FlowVisit *visit = data;
+    g_auto(GStrv) names = g_strsplit(key, "\n", 2);
+    visit->func(names[0], names[1], *(uint64_t *)value, visit->user_data);
+    return FALSE;
+}
+
+void journal_flows(Journal *journal, JournalFlowFunc func, gpointer user_data)
+{
+    FlowVisit visit = {func, user_data};
+    g_tree_foreach(journal->flows, visit_flow, &visit);
+}
+
+static uint64_t flow_between(Journal *journal, const char *from, const char *to)
+{
+    g_autofree char *key = g_strdup_printf("%s\n%s", from, to);
+    uint64_t *sum = g_tree_lookup(journal->flows, key);
+    return sum ? *sum : 0;
+}
+
+uint64_t journal_lent(Journal *journal, const char *from, const char *to)
+{
+    uint64_t there = flow_between(journal, from, to), back = flow_between(journal, to, from);
+    return there > back ? there - back : 0;
+}

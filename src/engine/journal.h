@@ -1,0 +1,60 @@
+/* Journal: every change of a target, with its reason in words and numbers, and who gave what it was paid with. */
+#pragma once
+#include <stdint.h>
+#include <glib.h>
+#include "policy/decide.h"
+
+typedef struct {
+    char *from; /* server name, or "free": pool memory that nobody held */
+    uint64_t bytes;
+} JournalSource;
+
+typedef struct {
+    uint64_t sequence; /* counts up from 1 */
+    int64_t wall_us;   /* Unix time */
+    char *server_id;   /* NULL for a note about the host */
+    char *server;      /* name at that time; NULL for a note about the host */
+    Move move;         /* MOVE_NONE for a note */
+    uint64_t from_bytes, to_bytes;
+    uint64_t used_bytes; /* UNKNOWN when the guest had not told */
+    uint64_t need_bytes, allocation_bytes;
+    gboolean performed; /* FALSE: observe mode, not yet answered, or refused (then @error) */
+    char *error;
+    char *text;         /* one sentence for people */
+    GPtrArray *sources; /* (element-type JournalSource) (nullable) */
+} JournalEntry;
+
+typedef struct Journal Journal;
+
+/* journal_new: keeps the newest @capacity entries. Free with journal_free(); entries belong to the journal. */
+Journal *journal_new(guint capacity);
+void journal_free(Journal *journal);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_free)
+
+/* journal_add: (transfer full) @entry; sets its sequence. Returns it, valid until it is pushed out. */
+JournalEntry *journal_add(Journal *journal, JournalEntry *entry);
+JournalEntry *journal_entry_new(const char *server_id, const char *server);
+/* journal_by_sequence: NULL when it has been pushed out. */
+JournalEntry *journal_by_sequence(Journal *journal, guint64 sequence);
+
+/* journal_recent: (transfer container): newest first, at most @limit; @server_id NULL for all. */
+GPtrArray *journal_recent(Journal *journal, const char *server_id, guint limit);
+
+/*
+ * Whence memory came. Bytes that came back from a server stand in a queue, oldest first; a grant takes from it, and
+ * what it does not find there was pool memory that nobody held. It is book-keeping for people: bytes have no names.
+ */
+void journal_returned(Journal *journal, const char *server, uint64_t bytes);
+/* (transfer full) (element-type JournalSource); also adds to the flows. */
+GPtrArray *journal_spent(Journal *journal, const char *server, uint64_t bytes);
+/* journal_queue_limit: forgets the oldest returned bytes beyond what the pool really has free. */
+void journal_queue_limit(Journal *journal, uint64_t free_bytes);
+
+typedef void (*JournalFlowFunc)(const char *from, const char *to, uint64_t bytes, gpointer user_data);
+/* All flows since the daemon started, sorted by giver and taker. */
+void journal_flows(Journal *journal, JournalFlowFunc func, gpointer user_data);
+/* journal_lent: what @to holds of @from's by the flows, less what flowed back. */
+uint64_t journal_lent(Journal *journal, const char *from, const char *to);
+
+/* journal_sentence: the text of a decision. @waiter: (nullable) who waits; @would: observe mode. Pure. */
+char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean would);

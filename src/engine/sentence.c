@@ -1,0 +1,85 @@
+/* Decisions in words: what moved, how much, why, and where it came from. */
+#include "base/size.h"
+#include "engine/journal.h"
+
+static void append_size(GString *text, uint64_t bytes)
+{
+    char buffer[32];
+    g_string_append(text, size_format_buf(bytes, buffer, sizeof buffer));
+}
+
+static void append_sources(GString *text, const GPtrArray *sources)
+{
+    for (guint i = 0; sources && i < sources->len; i++) {
+        const JournalSource *source = sources->pdata[i];
+        g_string_append(text, i == 0 ? "; paid with " : (i + 1 == sources->len ? " and " : ", "));
+        append_size(text, source->bytes);
+        if (g_str_equal(source->from, "free"))
+            g_string_append(text, " of free memory");
+        else
+            g_string_append_printf(text, " from %s", source->from);
+    }
+}
+
+static void append_use(GString *text, const JournalEntry *entry)
+{
+    if (entry->used_bytes == UNKNOWN) {
+        g_string_append(text, "it has not said what it uses");
+        return;
+    }
+    g_string_append(text, "it uses ");
+    append_size(text, entry->used_bytes);
+    g_string_append(text, " and needs ");
+    append_size(text, entry->need_bytes);
+}
+
+static void append_step(GString *text, const JournalEntry *entry, gboolean would)
+{
+    gboolean up = entry->to_bytes >= entry->from_bytes;
+    const char *verb = up ? (would ? "would get " : "gets ") : (would ? "would give back " : "gives back ");
+    g_string_append_printf(text, "%s %s", entry->server, verb);
+    append_size(text, up ? entry->to_bytes - entry->from_bytes : entry->from_bytes - entry->to_bytes);
+    g_string_append(text, up ? " more (to " : " (down to ");
+    append_size(text, entry->to_bytes);
+    g_string_append(text, "): ");
+}
+
+char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean would)
+{
+    GString *text = g_string_new(NULL);
+    append_step(text, entry, would);
+    switch (entry->move) {
+    case MOVE_GRANT_NEED:
+        append_use(text, entry);
+        append_sources(text, entry->sources);
+        break;
+    case MOVE_GRANT_SURPLUS:
+        g_string_append(text, "nobody else needs it now, and it is good as cache");
+        append_sources(text, entry->sources);
+        break;
+    case MOVE_WITHDRAW:
+        g_string_append(text, "a reclaim is called off, ");
+        append_use(text, entry);
+        break;
+    case MOVE_DISTRESS:
+        g_string_append(text, "it ran out of memory and took it back; it now rests with a raised floor");
+        break;
+    case MOVE_NUDGE:
+        g_string_append(text, "it has rebooted, and its balloon is set anew");
+        break;
+    case MOVE_RECLAIM_URGENT:
+        append_use(text, entry);
+        if (waiter)
+            g_string_append_printf(text, ", and %s waits for memory", waiter);
+        break;
+    case MOVE_RECLAIM_CALM:
+        append_use(text, entry);
+        g_string_append(text, ", and the rest is kept ready for whoever needs it next");
+        break;
+    case MOVE_NONE:
+    case MOVE_N:
+        break;
+    }
+    g_string_append_c(text, '.');
+    return g_string_free(text, FALSE);
+}

@@ -1,0 +1,104 @@
+/* What an operator changes while the engine runs: the mode, and a server's own minimum and weight. */
+#include "base/error.h"
+#include "base/size.h"
+#include "engine/engine_private.h"
+
+#define WEIGHT_MAX 10000
+
+Tracked *engine_find(Engine *engine, const char *name, GError **error)
+{
+    for (guint i = 0; i < engine->servers->len; i++) {
+        Tracked *tracked = engine->servers->pdata[i];
+        if (g_str_equal(tracked->latest->name, name))
+            return tracked;
+    }
+    g_autofree char *shown = g_strescape(name, NULL);
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND,
+                "no server is named \"%.80s\"; `aerostat list` shows all", shown);
+    return NULL;
+}
+
+gboolean engine_set_mode(Engine *engine, Mode mode, GError **error)
+{
+    const char *name = mode == MODE_MANAGE ? "manage" : "observe";
+    if (engine->store && !store_set_mode(engine->store, name, error))
+        return FALSE;
+    if (engine->host.mode == mode)
+        return TRUE;
+    engine->host.mode = mode;
+    for (guint i = 0; i < engine->servers->len; i++)
+        ((Tracked *)engine->servers->pdata[i])->proposed_bytes = 0;
+    engine_note(engine, mode == MODE_MANAGE
+                            ? "Mode is now manage: decisions are carried out."
+                            : "Mode is now observe: decisions are written down, nothing is touched.");
+    return TRUE;
+}
+
+static uint64_t minima_with(Engine *engine, const Tracked *changed, uint64_t minimum_bytes)
+{
+    uint64_t sum = 0;
+    for (guint i = 0; i < engine->servers->len; i++) {
+        const Tracked *tracked = engine->servers->pdata[i];
+        if (!tracked_counts(tracked))
+            continue;
+        uint64_t low = tracked_minimum(tracked, &engine->defaults);
+        if (tracked == changed)
+            low = minimum_bytes;
+        if (tracked->facts.fixed != FIXED_NO)
+            low = tracked->latest->maximum_bytes;
+        sum = u64_add_sat(sum, u64_add_sat(low, tracked_overhead(tracked, &engine->defaults)));
+    }
+    return sum;
+}
+
+static gboolean check_settings(Engine *engine, const Tracked *tracked, const ServerSettings *settings,
+                               GError **error)
+{
+    const char *name = tracked->latest->name;
+    if (settings->has_weight && (settings->weight < 1 || settings->weight > WEIGHT_MAX)) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
+                    "server %s: weight %u is not allowed; a weight is from 1 to %d", name, settings->weight,
+                    WEIGHT_MAX);
+        return FALSE;
+    }
+    if (!settings->has_minimum)
+        return TRUE;
+    uint64_t maximum = tracked->latest->maximum_bytes;
+    if (settings->minimum_bytes > maximum || settings->minimum_bytes == 0) {
+        g_autofree char *wrong = size_format(settings->minimum_bytes), *right = size_format(maximum);
+        g_set_error(
+            error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
+            "server %s: a minimum of %s is not allowed; it must be above 0 and at most its maximum of %s",
+            name, wrong, right);
+        return FALSE;
+    }
+    uint64_t before = minima_with(engine, tracked, tracked_minimum(tracked, &engine->defaults));
+    uint64_t after = minima_with(engine, tracked, settings->minimum_bytes);
+    uint64_t pool = engine->host.pool_bytes;
+    if (tracked_counts(tracked) && after > pool && after > before) {
+        g_autofree char *missing = size_format(after - pool), *sum = size_format(after),
+                        *has = size_format(pool);
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
+                    "server %s: with this minimum all minima add up to %s, and the pool is %s: %s missing "
+                    "(%" G_GUINT64_FORMAT " bytes); lower another minimum or enlarge the pool",
+                    name, sum, has, missing, (guint64)(after - pool));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSettings *settings, GError **error)
+{
+    if (!check_settings(engine, tracked, settings, error))
+        return FALSE;
+    if (engine->store &&
+        !store_set_settings(engine->store, tracked->latest->id, tracked->latest->name, settings, error))
+        return FALSE;
+    tracked->settings = *settings;
+    g_autofree char *minimum = size_format(tracked_minimum(tracked, &engine->defaults));
+    g_autofree char *text =
+        g_strdup_printf("%s: its minimum is now %s, its weight %u.", tracked->latest->name, minimum,
+                        tracked_weight(tracked, &engine->defaults));
+    engine_note(engine, text);
+    return TRUE;
+}

@@ -1,0 +1,74 @@
+/*
+ * Tracked: one server as the engine follows it from observation to observation: raw facts of the backend, settings,
+ * what was asked of it, and what follows for the policy's facts (starting, rebooting, no driver, ...).
+ * Time enters as an argument; nothing here does I/O.
+ */
+#pragma once
+#include "backend/backend.h"
+#include "base/config.h"
+#include "policy/decide.h"
+#include "store/store.h"
+
+typedef struct {
+    Backend *backend;
+    BackendServer *latest; /* owned; the newest facts */
+    ServerSettings settings;
+    ServerTrack track; /* the policy's memory */
+    ServerFacts facts; /* as the policy saw them in the last beat */
+    Demand demand;     /* ... and what it made of them */
+    PlanRow row;
+    gboolean decided; /* the three above are valid */
+
+    uint64_t target_bytes; /* in force as far as we know */
+    uint64_t asked_bytes;  /* of the request under way, when busy */
+    gboolean busy;         /* a set_target has not been answered */
+    gboolean asking_fresh; /* an ask_fresh has not been answered */
+    int64_t retry_us;      /* a refused request is not repeated before this */
+
+    gboolean seen; /* in the newest observation */
+    uint64_t boot_count;
+    int64_t boot_us; /* when this boot was noticed; 0 when it was running before us */
+    int64_t boot_wall_s;
+    gboolean was_reset; /* this boot began by a reset: `actual` may be wrong until nudged */
+    gboolean booted;
+    int64_t booted_us;
+    gboolean settled; /* past the holds of a boot */
+    int64_t nudged_us;
+    int64_t adopted_us; /* since when its balloon has stood still; while adopting */
+    gboolean adopting;  /* found running with a balloon on its way: wait till it stands */
+    uint64_t adopt_balloon_bytes;
+
+    uint64_t last_balloon_bytes;
+    uint64_t last_update_s;
+    uint64_t last_available_bytes, last_free_bytes;
+    int64_t sample_us;
+    uint64_t sample_balloon_bytes;
+
+    int64_t short_since_us; /* relief under way since; 0 = none */
+    uint64_t short_from_bytes;
+    uint64_t proposed_bytes; /* observe mode: the last target that was journalled */
+} Tracked;
+
+Tracked *tracked_new(Backend *backend);
+void tracked_free(Tracked *tracked);
+
+/* tracked_take: a new observation. @facts: (transfer full). @now_us monotonic, @wall_s Unix time.
+ * Returns how many bytes came back from a reclaim of ours since the last one. */
+uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
+
+typedef struct {
+    SizeSetting minimum;
+    uint32_t weight;
+    SizeSetting overhead;
+} TrackedDefaults;
+
+/* tracked_facts: what the policy is to see now. @reachable: its backend is connected. */
+void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us);
+
+/* Whether it takes part in the account at all: running in some way. */
+gboolean tracked_counts(const Tracked *tracked);
+uint64_t tracked_minimum(const Tracked *tracked, const TrackedDefaults *defaults);
+uint32_t tracked_weight(const Tracked *tracked, const TrackedDefaults *defaults);
+uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *defaults);
+/* "off", "starting", "running", "rebooting", "paused", "migrating", "unresponsive" */
+const char *tracked_state(const Tracked *tracked);
