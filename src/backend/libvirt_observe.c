@@ -1,0 +1,506 @@
+/*
+ * One observation: list, bulk statistics, then the live balloon size of those that move.
+ *
+ * A QEMU that hangs takes the bulk call with it: libvirt asks one after the other and waits for ever. When the bulk
+ * call (or the list) is not back in time, libvirtd itself is asked for a sign of life; if it gives one, every server
+ * is asked alone. Those that do not answer, or whose QEMU libvirt knows to be occupied for long, are STUCK and left
+ * out from then on; the others' answers are this observation. So one hung server costs one wait, once.
+ */
+#include "backend/libvirt_private.h"
+
+/* libvirtd has 20 workers for all its clients: no more than half of them may hang for us. */
+#define OVERDUE_MOST 10
+/* Changes that come without an event, like metadata or a device edited in place. */
+#define DEFINITION_US (60 * US_PER_S)
+
+typedef struct {
+    BackendObserved done;
+    gpointer user_data;
+} Waiter;
+
+struct Observation {
+    uint64_t serial;
+    int64_t asked_us;     /* when the list or bulk call that runs was begun */
+    unsigned outstanding; /* calls on single servers that it waits for */
+    GQueue hunt;          /* of Server, owned references: to be asked alone */
+};
+
+typedef struct {
+    char **globs;      /* owned */
+    GHashTable *known; /* ids whose definition is known; owned */
+    GPtrArray *ids;    /* (nullable) of char *: look these up instead of listing; owned */
+    GPtrArray *listed; /* (nullable) out, and what the bulk call works on; owned */
+} Bulk;
+
+typedef struct {
+    char *id;
+    Sample sample;
+    int64_t occupied_us;
+    int64_t asked_us;
+} Probe;
+
+/* ---- the end */
+
+static int by_name(const void *a, const void *b)
+{
+    const BackendServer *x = *(BackendServer *const *)a, *y = *(BackendServer *const *)b;
+    int order = g_strcmp0(x->name, y->name);
+    return order ? order : g_strcmp0(x->id, y->id);
+}
+
+static GPtrArray *collect(LibvirtBackend *backend)
+{
+    GPtrArray *servers = g_ptr_array_new_with_free_func((GDestroyNotify)backend_server_free);
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        Server *server = value;
+        BackendServer *facts = server->listed ? server_facts(server, backend->proc) : NULL;
+        if (facts)
+            g_ptr_array_add(servers, facts);
+    }
+    g_ptr_array_sort(servers, by_name);
+    return servers;
+}
+
+GArray *observe_waiters_new(void)
+{
+    return g_array_new(FALSE, FALSE, sizeof(Waiter));
+}
+
+static void answer_waiters(LibvirtBackend *backend, const GError *error)
+{
+    GArray *waiters = backend->waiters;
+    backend->waiters = observe_waiters_new();
+    for (guint i = 0; i < waiters->len; i++) {
+        Waiter *waiter = &g_array_index(waiters, Waiter, i);
+        waiter->done(&backend->base, error ? NULL : collect(backend), error, waiter->user_data);
+    }
+    g_array_unref(waiters);
+}
+
+static void observation_free(Observation *observation)
+{
+    Server *server;
+    while ((server = g_queue_pop_head(&observation->hunt)))
+        server_unref(server);
+    g_free(observation);
+}
+
+static void finish(LibvirtBackend *backend, const GError *error)
+{
+    g_clear_pointer(&backend->observation, observation_free);
+    if (!error) {
+        process_look_after(backend);
+        action_look_after(backend);
+    }
+    answer_waiters(backend, error);
+}
+
+void observe_fail(LibvirtBackend *backend, const GError *error)
+{
+    if (backend->observation)
+        finish(backend, error);
+}
+
+void observe_clear(LibvirtBackend *backend)
+{
+    if (backend->fail_idle)
+        g_source_remove(backend->fail_idle);
+    g_clear_pointer(&backend->observation, observation_free);
+    g_array_unref(backend->waiters);
+}
+
+static gboolean is_current(const LibvirtBackend *backend, uint64_t serial)
+{
+    return backend->observation && serial == backend->observation->serial;
+}
+
+static void one_less(LibvirtBackend *backend, uint64_t serial)
+{
+    if (!is_current(backend, serial))
+        return; /* it ended without this call */
+    if (--backend->observation->outstanding == 0)
+        finish(backend, NULL);
+}
+
+/* ---- one server alone */
+
+static Probe *probe_new(const char *id)
+{
+    Probe *one = g_new0(Probe, 1);
+    one->id = g_strdup(id);
+    one->asked_us = g_get_monotonic_time();
+    sample_init(&one->sample);
+    return one;
+}
+
+static void probe_free(gpointer data)
+{
+    Probe *one = data;
+    g_free(one->id);
+    g_free(one);
+}
+
+static void run_probe(Call *call)
+{
+    Probe *one = call->data;
+    stats_probe(call->conn, one->id, &one->sample, &one->occupied_us, &call->error);
+}
+
+static void run_live(Call *call)
+{
+    Probe *one = call->data;
+    stats_live(call->conn, one->id, &one->sample, &call->error);
+}
+
+static void hunt_on(LibvirtBackend *backend);
+
+static void admit(LibvirtBackend *backend, Server *server)
+{
+    if (server->admission == ADMITTED)
+        return;
+    server->admission = ADMITTED;
+    server_emit(backend, BACKEND_EVENT_CHANGED, server->id, "its QEMU answers again");
+}
+
+static void probed(Call *call, const GError *error)
+{
+    LibvirtBackend *backend = call->backend;
+    Server *server = call->server;
+    Probe *one = call->data;
+    if (!error) {
+        server_apply_sample(backend, server, &one->sample, one->asked_us);
+        /* Somebody's call hangs in its QEMU: our own bulk call, or another program's. */
+        if (one->occupied_us >= backend->patience_us / 2)
+            server->admission = SUSPECT;
+        else
+            admit(backend, server);
+    }
+    if (is_current(backend, call->observation))
+        hunt_on(backend);
+    one_less(backend, call->observation);
+}
+
+static void probe(LibvirtBackend *backend, Server *server, Observation *observation)
+{
+    Call *call = call_new(run_probe, probed, probe_new(server->id), probe_free);
+    call->patience_us = backend->patience_us;
+    if (observation) {
+        call->observation = observation->serial;
+        observation->outstanding++;
+    }
+    server_call(backend, server, call);
+}
+
+static void lived(Call *call, const GError *error)
+{
+    Probe *one = call->data;
+    if (!error)
+        server_apply_sample(call->backend, call->server, &one->sample, one->asked_us);
+    one_less(call->backend, call->observation);
+}
+
+/* libvirt's size is a copy that QEMU refreshes once a second at most: those that move are asked for the real one. So
+ * are all of a driver that puts no balloon into its bulk statistics. */
+static void ask_moving(LibvirtBackend *backend)
+{
+    Observation *observation = backend->observation;
+    int64_t now_us = g_get_monotonic_time();
+    GHashTableIter each;
+    gpointer value;
+    observation->outstanding++; /* keeps it open until all are on their way */
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        Server *server = value;
+        const Sample *sample = &server->sample;
+        Call *call;
+        if (!server->listed || !sample->running || server->admission != ADMITTED ||
+            !server_may_call(server) || server->definition.driver == NULL ||
+            (sample->has_balloon && !server_is_moving(server, now_us)))
+            continue;
+        call = call_new(run_live, lived, probe_new(server->id), probe_free);
+        call->patience_us = backend->patience_us;
+        call->observation = observation->serial;
+        observation->outstanding++;
+        server_call(backend, server, call);
+    }
+    one_less(backend, observation->serial);
+}
+
+/* ---- the search for the one that hangs */
+
+/* Two lanes: the third stays free for actions. */
+#define HUNT_WIDTH 2
+
+static void hunt_on(LibvirtBackend *backend)
+{
+    Observation *observation = backend->observation;
+    while (observation->outstanding <= HUNT_WIDTH && !g_queue_is_empty(&observation->hunt)) {
+        Server *server = g_queue_pop_head(&observation->hunt);
+        if (backend->overdue >= OVERDUE_MOST)
+            server->admission = server->admission == ADMITTED ? SUSPECT : server->admission;
+        else if (server_may_call(server))
+            probe(backend, server, observation);
+        server_unref(server);
+    }
+}
+
+static void hunt(LibvirtBackend *backend)
+{
+    Observation *observation = backend->observation;
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        Server *server = value;
+        if (server->listed && server->admission == ADMITTED && server_may_call(server))
+            g_queue_push_tail(&observation->hunt, server_ref(server));
+    }
+    observation->outstanding++;
+    hunt_on(backend);
+    one_less(backend, observation->serial);
+}
+
+static void run_ping(Call *call)
+{
+    unsigned long version;
+    if (virConnectGetLibVersion(call->conn, &version) != 0)
+        set_libvirt_error(&call->error, "ask libvirtd for its version");
+}
+
+static void pinged(Call *call, const GError *error)
+{
+    LibvirtBackend *backend = call->backend;
+    g_autoptr(GError) silent = NULL;
+    if (call->state == CALL_OVERDUE) {
+        backend->ping_stuck = TRUE;
+        silent = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT, "libvirt: libvirtd does not answer");
+    }
+    if (!is_current(backend, call->observation))
+        return;
+    if (error)
+        finish(backend, silent ? silent : error);
+    else
+        hunt(backend);
+}
+
+static void pinged_late(Call *call, const GError *error)
+{
+    call->backend->ping_stuck = FALSE;
+}
+
+static void ping(LibvirtBackend *backend)
+{
+    Call *call = call_new(run_ping, pinged, NULL, NULL);
+    call->late = pinged_late;
+    call->urgent = TRUE;
+    call->patience_us = backend->patience_us;
+    call->observation = backend->observation->serial;
+    call_start(backend, call);
+}
+
+/* ---- list and bulk statistics */
+
+static void bulk_free(gpointer data)
+{
+    Bulk *bulk = data;
+    g_strfreev(bulk->globs);
+    g_clear_pointer(&bulk->known, g_hash_table_unref);
+    g_clear_pointer(&bulk->ids, g_ptr_array_unref);
+    g_clear_pointer(&bulk->listed, g_ptr_array_unref);
+    g_free(bulk);
+}
+
+static void run_list(Call *call)
+{
+    Bulk *bulk = call->data;
+    bulk->listed = stats_list(call->conn, (const char *const *)bulk->globs, bulk->known, &call->error);
+}
+
+static void run_bulk(Call *call)
+{
+    Bulk *bulk = call->data;
+    if (!bulk->listed)
+        bulk->listed = stats_lookup(call->conn, bulk->ids);
+    stats_bulk(call->conn, bulk->listed, &call->error);
+}
+
+static void bulk_done(Call *call, const GError *error)
+{
+    LibvirtBackend *backend = call->backend;
+    Bulk *bulk = call->data;
+    if (!is_current(backend, call->observation))
+        return;
+    if (call->state == CALL_OVERDUE) {
+        ping(backend);
+        return;
+    }
+    if (error) {
+        finish(backend, error);
+        return;
+    }
+    for (guint i = 0; i < bulk->listed->len; i++) {
+        const Listed *one = g_ptr_array_index(bulk->listed, i);
+        Server *server = g_hash_table_lookup(backend->servers, one->id);
+        if (server && one->sampled)
+            server_apply_sample(backend, server, &one->sample, backend->observation->asked_us);
+    }
+    ask_moving(backend);
+}
+
+static void start_bulk(LibvirtBackend *backend, GPtrArray *listed, GPtrArray *ids)
+{
+    Bulk *bulk = g_new0(Bulk, 1);
+    Call *call = call_new(run_bulk, bulk_done, bulk, bulk_free);
+    bulk->listed = listed;
+    bulk->ids = ids;
+    call->patience_us = backend->patience_us;
+    call->observation = backend->observation->serial;
+    backend->observation->asked_us = g_get_monotonic_time();
+    call_start(backend, call);
+}
+
+static gboolean is_gone(gpointer key, gpointer value, gpointer user_data)
+{
+    const Server *server = value;
+    return !server->listed; /* a call in flight has its own reference, and those behind it find no domain */
+}
+
+static void apply_list(LibvirtBackend *backend, GPtrArray *listed)
+{
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value))
+        ((Server *)value)->listed = FALSE;
+    for (guint i = 0; i < listed->len; i++) {
+        const Listed *one = g_ptr_array_index(listed, i);
+        server_apply_listed(backend, server_get(backend, one->id), one, backend->observation->asked_us);
+    }
+    g_hash_table_foreach_remove(backend->servers, is_gone, NULL);
+}
+
+/* Leaves those to the bulk call that may be asked with the others. */
+static void keep_admitted(LibvirtBackend *backend, GPtrArray *listed)
+{
+    for (guint i = listed->len; i-- > 0;) {
+        const Listed *one = g_ptr_array_index(listed, i);
+        const Server *server = g_hash_table_lookup(backend->servers, one->id);
+        if (!server || server->admission != ADMITTED)
+            g_ptr_array_remove_index(listed, i);
+    }
+}
+
+static void list_done(Call *call, const GError *error)
+{
+    LibvirtBackend *backend = call->backend;
+    Bulk *bulk = call->data;
+    if (call->state == CALL_OVERDUE)
+        backend->list_stuck = TRUE;
+    if (!is_current(backend, call->observation))
+        return;
+    if (call->state == CALL_OVERDUE) {
+        ping(backend);
+        return;
+    }
+    if (error) {
+        finish(backend, error);
+        return;
+    }
+    apply_list(backend, bulk->listed);
+    keep_admitted(backend, bulk->listed);
+    start_bulk(backend, g_steal_pointer(&bulk->listed), NULL);
+}
+
+static void list_late(Call *call, const GError *error)
+{
+    call->backend->list_stuck = FALSE;
+}
+
+static void start_list(LibvirtBackend *backend)
+{
+    Bulk *bulk = g_new0(Bulk, 1);
+    Call *call = call_new(run_list, list_done, bulk, bulk_free);
+    int64_t now_us = g_get_monotonic_time();
+    GHashTableIter each;
+    gpointer value;
+    bulk->globs = g_strdupv(backend->globs);
+    bulk->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const Server *server = value;
+        if (server->defined && !server->definition_stale && now_us - server->definition_us < DEFINITION_US)
+            g_hash_table_add(bulk->known, g_strdup(server->id));
+    }
+    call->late = list_late;
+    call->patience_us = backend->patience_us;
+    call->observation = backend->observation->serial;
+    backend->observation->asked_us = now_us;
+    call_start(backend, call);
+}
+
+static GPtrArray *admitted_ids(LibvirtBackend *backend)
+{
+    GPtrArray *ids = g_ptr_array_new_with_free_func(g_free);
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const Server *server = value;
+        if (server->listed && server->admission == ADMITTED)
+            g_ptr_array_add(ids, g_strdup(server->id));
+    }
+    return ids;
+}
+
+/* ---- the beginning */
+
+static void probe_suspects(LibvirtBackend *backend)
+{
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        Server *server = value;
+        if (server->listed && server->admission == SUSPECT && server_may_call(server) &&
+            backend->overdue < OVERDUE_MOST)
+            probe(backend, server, NULL);
+    }
+}
+
+static gboolean on_fail_idle(gpointer data)
+{
+    LibvirtBackend *backend = data;
+    g_autoptr(GError) error = backend->ping_stuck ? g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT,
+                                                                "libvirt: libvirtd does not answer")
+                                                  : link_error(backend);
+    backend->fail_idle = 0;
+    if (!backend->observation)
+        answer_waiters(backend, error);
+    return G_SOURCE_REMOVE;
+}
+
+void observe(Backend *base, BackendObserved done, gpointer user_data)
+{
+    LibvirtBackend *backend = (LibvirtBackend *)base;
+    Waiter waiter = {done, user_data};
+    g_array_append_val(backend->waiters, waiter);
+    if (backend->observation || backend->fail_idle)
+        return;
+    if ((!backend->link && !backend->rotating) || backend->ping_stuck) {
+        backend->fail_idle = g_idle_add_full(G_PRIORITY_DEFAULT, on_fail_idle, backend, NULL);
+        return;
+    }
+    backend->observation = g_new0(Observation, 1);
+    backend->observation->serial = ++backend->observations;
+    g_queue_init(&backend->observation->hunt);
+    probe_suspects(backend);
+    if (backend->overdue >= OVERDUE_MOST)
+        ping(backend);
+    else if (backend->list_stuck)
+        start_bulk(backend, NULL, admitted_ids(backend));
+    else
+        start_list(backend);
+}

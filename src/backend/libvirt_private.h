@@ -1,0 +1,294 @@
+/*
+ * The inside of the libvirt backend. Its files, in the order of dependence:
+ *
+ *   libvirt_definition  a domain's XML -> plain facts                        pure
+ *   libvirt_stats       what a worker asks libvirt and makes of the answers  worker threads
+ *   libvirt_call        one blocking call: worker, deadline, late return     engine thread
+ *   libvirt_link        the connection: made, lost, replaced                 engine thread
+ *   libvirt_event       libvirt's events                                     engine thread
+ *   libvirt_server      what is known of one server                          engine thread
+ *   libvirt_process     its QEMU process: pid, overhead                      engine thread
+ *   libvirt_observe     one observation, and the search for a hung server    engine thread
+ *   libvirt_action      targets, fresh statistics, polling, jobs             engine thread
+ *
+ * Threads: everything belongs to the engine's thread, but a Call's @data and @error belong to its worker from
+ * call_start() until the call has returned.
+ */
+#pragma once
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "backend/libvirt.h"
+#include "base/error.h"
+#include "base/size.h"
+
+#define US_PER_S INT64_C(1000000)
+
+typedef struct LibvirtBackend LibvirtBackend;
+typedef struct Server Server;
+typedef struct Call Call;
+typedef struct Link Link;
+typedef struct Observation Observation;
+
+/* ---- libvirt_definition.c */
+
+/* How the owner's "ballooning off" is marked in a domain's definition:
+ * <metadata><aerostat:server xmlns:aerostat="urn:aerostat:server:1" ballooning="off"/></metadata> */
+#define AEROSTAT_METADATA_URI "urn:aerostat:server:1"
+
+typedef struct {
+    FixedReason fixed;
+    const char *driver;      /* static: "virtio-balloon", "none" */
+    uint64_t maximum_bytes;  /* or UNKNOWN */
+    unsigned stats_period_s; /* 0: polling is off */
+    gboolean deflates_on_oom;
+    gboolean reports_free_pages;
+} Definition;
+
+/* definition_parse: FALSE when @xml is no domain; *ret untouched then. Any bytes are safe. */
+gboolean definition_parse(const char *xml, Definition *ret);
+
+/* ---- libvirt_stats.c: runs on workers; plain data comes out */
+
+typedef struct {
+    gboolean running;
+    int power; /* virDomainState */
+    int reason;
+    gboolean has_balloon; /* balloon_bytes below is there at all */
+    gboolean asked;       /* QEMU itself has answered for this sample; FALSE: libvirt's cached values only */
+    gboolean live;        /* balloon_bytes is QEMU's `actual`, not libvirt's cache of it */
+    uint64_t balloon_bytes, maximum_bytes;
+    uint64_t available_bytes, free_bytes, total_bytes, cache_bytes;
+    uint64_t swap_in_bytes, swap_out_bytes, major_faults, guest_update_s;
+} Sample;
+
+typedef struct {
+    virDomainPtr domain; /* owned */
+    char id[VIR_UUID_STRING_BUFLEN];
+    char *name;    /* owned; valid UTF-8 without control characters */
+    int domain_id; /* -1: not running */
+    char *xml;     /* owned; NULL unless wanted and read */
+    gboolean sampled;
+    Sample sample;
+} Listed;
+
+void listed_free(Listed *listed);
+void sample_init(Sample *sample);
+
+/* All below: FALSE with an AEROSTAT_ERROR. */
+/* stats_list: (element-type Listed): all domains that match @globs; with XML for those not in @known (id -> anything) */
+GPtrArray *stats_list(virConnectPtr conn, const char *const *globs, GHashTable *known, GError **error);
+/* stats_lookup: the same for known ids, without names; those that have gone are left out. */
+GPtrArray *stats_lookup(virConnectPtr conn, const GPtrArray *ids);
+/* stats_bulk: fills the samples of @listed in one call. */
+gboolean stats_bulk(virConnectPtr conn, GPtrArray *listed, GError **error);
+/* stats_probe: one domain, without ever waiting for its job. @ret_occupied_us: how long somebody has been waiting for
+ * its QEMU; 0 when nobody is. */
+gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *ret_occupied_us,
+                     GError **error);
+/* stats_live: one domain from QEMU itself, with its live balloon size. May wait for the domain's job. */
+gboolean stats_live(virConnectPtr conn, const char *id, Sample *ret, GError **error);
+/* domain_lookup: (transfer full) */
+virDomainPtr domain_lookup(virConnectPtr conn, const char *id, GError **error);
+/* set_libvirt_error: the calling thread's last libvirt error as ours. @what: "server web-3: set balloon" */
+void set_libvirt_error(GError **error, const char *what);
+char *name_clean(const char *name);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+
+/* ---- libvirt_call.c */
+
+typedef void (*CallRun)(Call *call);                       /* worker; sets call->error on failure */
+typedef void (*CallDone)(Call *call, const GError *error); /* engine thread, once */
+
+typedef enum { CALL_QUEUED, CALL_RUNNING, CALL_OVERDUE } CallState;
+
+struct Call {
+    /* Set by whoever makes it. */
+    CallRun run;
+    CallDone done; /* (nullable) the answer, or TIMEOUT; not called when the backend is gone */
+    CallDone late; /* (nullable) it has returned after all */
+    gpointer data; /* owned; the worker's while it runs */
+    GDestroyNotify free_data;
+    Server *server;        /* (nullable) owned reference */
+    uint64_t observation;  /* serial of the one that waits for it; 0: none */
+    BackendDone user_done; /* (nullable) */
+    gpointer user_data;
+    int64_t patience_us; /* 0: no deadline */
+    gboolean urgent;     /* before others that wait for a lane */
+    gboolean outside;    /* needs no lane: the connection's own calls, and /proc */
+
+    /* call_start()'s own. */
+    LibvirtBackend *backend; /* NULL once the backend is gone */
+    Link *link;              /* (nullable) owned reference */
+    virConnectPtr conn;      /* (nullable) owned reference, closed by the worker */
+    GError *error;
+    CallState state;
+    guint timer;
+    int handed_over; /* orders the worker's writes before the engine's reads, for all to see */
+};
+
+/* call_pool_new: for free with g_thread_pool_free(pool, FALSE, FALSE). */
+GThreadPool *call_pool_new(void);
+Call *call_new(CallRun run, CallDone done, gpointer data, GDestroyNotify free_data);
+/* call_start: (transfer full) @call: done() comes later, never from within. Waits for a lane, unless outside. */
+void call_start(LibvirtBackend *backend, Call *call);
+/* call_free: of one that was never started, or has returned. */
+void call_free(Call *call);
+/* call_pump: starts what waits, as far as lanes and the link allow. */
+void call_pump(LibvirtBackend *backend);
+/* call_fail_queued: answers all that wait for a lane. */
+void call_fail_queued(LibvirtBackend *backend, const GError *error);
+/* call_forget_all: for backend_free(): no done() any more; what runs is freed when it returns. */
+void call_forget_all(LibvirtBackend *backend);
+
+/* ---- libvirt_link.c */
+
+struct Link {
+    int references;          /* atomic */
+    LibvirtBackend *backend; /* engine thread only; NULL when this is not the current link any more */
+    virConnectPtr conn;      /* owned by the link until retired */
+    int lifecycle, reboot, balloon, device_added, device_removed, iteration; /* callback ids, -1: none */
+    unsigned overdue; /* calls on it that passed their deadline and have not returned */
+};
+
+Link *link_ref(Link *link);
+void link_unref(Link *link);
+void link_connect(LibvirtBackend *backend);
+/* link_lost: the connection broke: says so once and begins anew. */
+void link_lost(LibvirtBackend *backend, const char *reason);
+/* link_rotate: replaces a connection on which too many calls hang, without a word to the engine. */
+void link_rotate(LibvirtBackend *backend);
+void link_stop(LibvirtBackend *backend);
+GError *link_error(const LibvirtBackend *backend);
+
+/* ---- libvirt_event.c: registration runs on a worker, the callbacks on the engine's thread */
+void event_register(Link *link);
+void event_deregister(Link *link, virConnectPtr conn);
+
+/* ---- libvirt_server.c */
+
+typedef enum {
+    ADMITTED, /* asked with all the others */
+    SUSPECT,  /* asked alone, without waiting for its job, and nobody waits for that, until it answers */
+    STUCK,    /* a call on it has not returned: not asked anything */
+} Admission;
+
+struct Server {
+    int references;
+    char *id;
+    char *name;
+    gboolean listed; /* the last list had it */
+    Admission admission;
+    Call *in_flight; /* (nullable) the one call on this server */
+    GQueue waiting;  /* of Call, owned: actions until in_flight has returned */
+
+    gboolean defined; /* @definition was read */
+    gboolean definition_stale;
+    int64_t definition_us;
+    Definition definition;
+
+    Sample sample;
+    int domain_id;       /* libvirt's number of this run; -1: not running; -2: never seen */
+    gboolean job_active; /* migration, save, snapshot */
+    gboolean quiet; /* running, yet its statistics were not there although nothing of ours was in the way */
+    int64_t job_checked_us;
+    int64_t period_tried_us; /* polling was last switched on */
+
+    uint64_t boot_count;
+    gboolean gap;        /* events may have been lost since the last sample */
+    int64_t booted_us;   /* when the last start or reset was counted */
+    int64_t boot_wall_s; /* samples up to this second belong to the guest before */
+    uint64_t seen_swap_in_bytes, seen_swap_out_bytes, seen_major_faults, seen_update_s; /* or UNKNOWN */
+
+    int64_t moved_us;      /* when its balloon last moved or was told to */
+    uint64_t target_bytes; /* last accepted; 0: none */
+
+    int pid;
+    uint64_t pid_start;
+    gboolean pid_adopt; /* the next process found belongs to a start that was already counted */
+    uint64_t resident_bytes, overhead_bytes;
+    gboolean measuring;
+    int64_t measure_next_us;
+    uint64_t measured_resident_bytes;
+};
+
+Server *server_get(LibvirtBackend *backend, const char *id); /* (transfer none) made when it is not there */
+Server *server_ref(Server *server);
+void server_unref(Server *server);
+void server_emit(LibvirtBackend *backend, BackendEvent event, const char *id, const char *detail);
+/* server_booted: counts a start or reset; what was known of the guest before is void. */
+void server_booted(LibvirtBackend *backend, Server *server);
+/* @asked_us: when the question was put: an answer older than a start that was seen says nothing of it */
+void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *listed, int64_t asked_us);
+void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *sample, int64_t asked_us);
+gboolean server_is_moving(const Server *server, int64_t now_us);
+/* server_facts: NULL when not even its maximum is known. */
+BackendServer *server_facts(Server *server, const char *proc);
+/* server_call: (transfer full) @call: one call on one server; waits for the one in flight when it is an action.
+ * server_may_call: whether it would start at once. */
+gboolean server_may_call(const Server *server);
+void server_call(LibvirtBackend *backend, Server *server, Call *call);
+void server_call_ended(LibvirtBackend *backend, Server *server);
+void server_call_overdue(LibvirtBackend *backend, Server *server);
+void server_forget_waiting(Server *server);
+gboolean server_is_seen(const LibvirtBackend *backend, const char *name);
+
+/* ---- libvirt_process.c */
+void process_look_after(LibvirtBackend *backend);
+/* process_expect_new: a start was counted: the process found next belongs to it. */
+void process_expect_new(LibvirtBackend *backend, Server *server);
+void process_verify(Server *server, const char *proc);
+
+/* ---- libvirt_observe.c */
+void observe(Backend *base, BackendObserved done, gpointer user_data);
+/* observe_fail: ends the observation that runs, if any. */
+void observe_fail(LibvirtBackend *backend, const GError *error);
+void observe_clear(LibvirtBackend *backend);
+GArray *observe_waiters_new(void);
+
+/* ---- libvirt_action.c */
+void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
+void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer user_data);
+/* action_look_after: switches polling on and looks for jobs where it is time to. */
+void action_look_after(LibvirtBackend *backend);
+
+/* ---- libvirt.c */
+
+struct LibvirtBackend {
+    Backend base;
+    char *uri;
+    char **globs;
+    const char *proc;
+    int64_t deadline_us; /* of an action */
+    int64_t patience_us; /* of a question: the others' facts wait this long at most, and only once */
+    unsigned stats_period_s;
+    gboolean read_only;
+
+    GThreadPool *pool;
+    GPtrArray *calls; /* of Call: all that were handed to a worker and have not returned; not owned here */
+    GQueue queue;     /* of Call, owned: waiting for a lane */
+    unsigned lanes;   /* calls in flight that have not passed their deadline */
+    unsigned overdue; /* calls that have, on any link */
+
+    Link *link; /* (nullable) the current connection */
+    gboolean connecting;
+    gboolean rotating;
+    gboolean said_down;
+    char *down_reason; /* (nullable) one line */
+    guint retry_timer;
+    unsigned retry_ms;
+
+    GHashTable *servers;      /* id -> Server */
+    Observation *observation; /* (nullable) the one in flight */
+    GArray *waiters;          /* who waits for it, or for the next idle turn when there is no link */
+    guint fail_idle;
+    uint64_t observations; /* serial of the last one */
+    gboolean list_stuck;   /* a list hangs: until it returns the known servers stand for it */
+    gboolean ping_stuck;   /* libvirtd itself does not answer */
+    uint64_t
+        boots; /* counted over all servers, so that a server that is made anew does not repeat a number */
+    gboolean finding; /* a walk through /proc is under way */
+    int64_t find_next_us;
+    unsigned find_pause_s;
+};
