@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "engine/engine_private.h"
 #include "engine/pool.h"
+#include "engine/reservation.h"
 
 #define SECOND_US INT64_C(1000000)
 /* The slow beat, and the beat while somebody waits or memory is on its way: a fifth of what a guest needs to fill its
@@ -207,8 +208,11 @@ static void sense_host(Engine *engine)
 static void account(Engine *engine, int64_t now_us)
 {
     EngineHost *host = &engine->host;
-    const Ledger *ledger = &engine->decision->totals.ledger;
     host->totals = engine->decision->totals;
+    /* The policy saw a pool without what is reserved; whether servers exceed it is a question of the whole one. */
+    Ledger *ledger = &host->totals.ledger;
+    ledger->pool_bytes = host->pool_bytes;
+    ledger->over_bytes = u64_sub_sat(ledger->committed_bytes, host->pool_bytes);
     host->committed_peak_bytes = MAX(host->committed_peak_bytes, ledger->committed_bytes);
     if (ledger->over_bytes > 0 && engine->last_decided_us != 0)
         host->over_seconds += (double)(now_us - engine->last_decided_us) / SECOND_US;
@@ -233,12 +237,14 @@ static void decide(Engine *engine)
     int64_t now_us = g_get_monotonic_time();
     sense_host(engine);
     collect(engine, now_us);
-    HostFacts host = {.pool_bytes = engine->host.pool_bytes, .slack_bytes = engine->host.slack_wanted_bytes};
+    uint64_t pool = u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine));
+    HostFacts host = {.pool_bytes = pool, .slack_bytes = engine->host.slack_wanted_bytes};
     decision_make(&host, (ServerFacts *)(void *)engine->facts->data,
                   (ServerTrack *)(void *)engine->tracks->data, engine->facts->len, &engine->params, now_us,
                   engine->decision);
     distribute(engine);
     account(engine, now_us);
+    reservations_update(engine, engine->host.totals.ledger.committed_bytes, now_us);
     measure_relief(engine, now_us);
     set_state(engine, state_now(engine));
     engine_act(engine, now_us);
@@ -363,6 +369,7 @@ Engine *engine_new(const EngineOptions *options)
     engine->journal = journal_new(JOURNAL_CAPACITY);
     engine->params = policy_params_default();
     engine->decision = decision_new();
+    engine->reservations = g_ptr_array_new_with_free_func((GDestroyNotify)reservation_free);
     engine->facts = g_array_new(FALSE, TRUE, sizeof(ServerFacts));
     engine->tracks = g_array_new(FALSE, TRUE, sizeof(ServerTrack));
     engine->counted = g_ptr_array_new();
@@ -385,6 +392,7 @@ void engine_free(Engine *engine)
     g_ptr_array_unref(engine->servers);
     journal_free(engine->journal);
     decision_free(engine->decision);
+    g_ptr_array_unref(engine->reservations);
     g_array_unref(engine->facts);
     g_array_unref(engine->tracks);
     g_free(engine->proc);

@@ -13,6 +13,8 @@ struct Engine {
     Journal *journal;
     PolicyParams params;
     Decision *decision;
+    GPtrArray *reservations; /* Reservation */
+    guint64 last_reservation;
     GArray *facts;      /* ServerFacts of the counted servers, in order */
     GArray *tracks;     /* ServerTrack, same order */
     GPtrArray *counted; /* Tracked (borrowed), same order */

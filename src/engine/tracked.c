@@ -16,8 +16,6 @@
 #define ADOPT_NEAR_BYTES MIB
 /* Statistics this old say that a guest was running before we came. */
 #define ADOPT_FRESH_S 5
-/* QEMU beyond guest RAM until it has been measured: seen 60-125 MiB. */
-#define OVERHEAD_GUESS_BYTES (128 * MIB)
 
 Tracked *tracked_new(Backend *backend)
 {
@@ -179,7 +177,7 @@ uint32_t tracked_weight(const Tracked *tracked, const TrackedDefaults *defaults)
 
 static uint64_t measured_overhead(const Tracked *tracked)
 {
-    return tracked->latest->overhead_bytes == UNKNOWN ? OVERHEAD_GUESS_BYTES
+    return tracked->latest->overhead_bytes == UNKNOWN ? TRACKED_OVERHEAD_GUESS_BYTES
                                                       : tracked->latest->overhead_bytes;
 }
 

@@ -1,0 +1,113 @@
+/* Keeps the list of reservations, oldest first: that is also the order in which they get their room. */
+#include "engine/reservation.h"
+#include "base/error.h"
+#include "base/size.h"
+#include "engine/engine_private.h"
+
+void reservation_free(Reservation *reservation)
+{
+    g_free(reservation->for_name);
+    g_free(reservation);
+}
+
+GPtrArray *engine_reservations(Engine *engine)
+{
+    return engine->reservations;
+}
+
+uint64_t engine_reserved_bytes(Engine *engine)
+{
+    uint64_t sum = 0;
+    for (guint i = 0; i < engine->reservations->len; i++)
+        sum = u64_add_sat(sum, ((Reservation *)engine->reservations->pdata[i])->bytes);
+    return sum;
+}
+
+static const Tracked *running(Engine *engine, const char *name)
+{
+    for (guint i = 0; name && i < engine->servers->len; i++) {
+        const Tracked *tracked = engine->servers->pdata[i];
+        if (g_str_equal(tracked->latest->name, name) && tracked_counts(tracked))
+            return tracked;
+    }
+    return NULL;
+}
+
+static gboolean check_room(Engine *engine, uint64_t bytes, GError **error)
+{
+    uint64_t wanted = u64_add_sat(bytes, engine_reserved_bytes(engine));
+    uint64_t sum = u64_add_sat(engine->host.totals.floors_bytes, wanted);
+    if (engine->host.beats == 0) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
+                    "nothing has been observed yet; try again");
+        return FALSE;
+    }
+    if (sum <= engine->host.pool_bytes)
+        return TRUE;
+    uint64_t missing = sum - engine->host.pool_bytes;
+    g_autofree char *missing_text = size_format(missing), *bytes_text = size_format(bytes);
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
+                "no room for %s with overhead: what the running servers are guaranteed leaves %s too little "
+                "(%" G_GUINT64_FORMAT " bytes missing); lower minima, stop a server, or enlarge the pool",
+                bytes_text, missing_text, (guint64)missing);
+    return FALSE;
+}
+
+const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
+                                  GError **error)
+{
+    if (bytes == 0 || bytes > SIZE_MAX_BYTES) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
+                    "a reservation must be above 0 and below 64 PiB");
+        return NULL;
+    }
+    if (running(engine, for_name)) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT,
+                    "server %s runs already; nothing needs to be reserved for it", for_name);
+        return NULL;
+    }
+    uint64_t overhead = size_setting_resolve(&engine->defaults.overhead, bytes, TRACKED_OVERHEAD_GUESS_BYTES);
+    uint64_t whole = u64_add_sat(bytes, overhead);
+    if (!check_room(engine, whole, error))
+        return NULL;
+    Reservation *reservation = g_new0(Reservation, 1);
+    reservation->id = ++engine->last_reservation;
+    reservation->for_name = g_strdup(for_name);
+    reservation->bytes = whole;
+    reservation->expires_us = g_get_monotonic_time() + lifetime_us;
+    g_ptr_array_add(engine->reservations, reservation);
+    g_autofree char *size = size_format(whole);
+    g_autofree char *text =
+        g_strdup_printf("%s are being made free for %s.", size, for_name ? for_name : "a reservation");
+    engine_note(engine, text);
+    reservations_update(engine, engine->host.totals.ledger.committed_bytes, g_get_monotonic_time());
+    return reservation;
+}
+
+gboolean engine_release(Engine *engine, guint64 id, GError **error)
+{
+    for (guint i = 0; i < engine->reservations->len; i++) {
+        if (((Reservation *)engine->reservations->pdata[i])->id != id)
+            continue;
+        g_ptr_array_remove_index(engine->reservations, i);
+        return TRUE;
+    }
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND,
+                "there is no reservation %" G_GUINT64_FORMAT "; it may have expired or been taken up", id);
+    return FALSE;
+}
+
+void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_us)
+{
+    for (guint i = engine->reservations->len; i > 0; i--) {
+        const Reservation *reservation = engine->reservations->pdata[i - 1];
+        if (now_us >= reservation->expires_us || running(engine, reservation->for_name))
+            g_ptr_array_remove_index(engine->reservations, i - 1);
+    }
+    uint64_t sum = committed_bytes;
+    for (guint i = 0; i < engine->reservations->len; i++) {
+        Reservation *reservation = engine->reservations->pdata[i];
+        sum = u64_add_sat(sum, reservation->bytes);
+        reservation->ready = sum <= engine->host.pool_bytes;
+    }
+}

@@ -1,0 +1,33 @@
+/*
+ * Reservations: room kept for a server that is about to start. A reservation narrows the pool for everybody else, so
+ * that reclaims make the room and nothing is granted from it; when the named server is seen running, it takes its place.
+ */
+#pragma once
+#include "engine/engine.h"
+
+typedef struct {
+    guint64 id;
+    char *for_name;     /* (nullable) */
+    uint64_t bytes;     /* overhead included */
+    int64_t expires_us; /* monotonic: an abandoned reservation does not starve the host */
+    gboolean ready;     /* the room is there: the server may start */
+} Reservation;
+
+/*
+ * engine_reserve:
+ * @bytes:    guest memory; the overhead of one QEMU is added
+ * @for_name: (nullable): released by itself once a server of this name runs
+ * @lifetime_us: until it expires by itself
+ * AEROSTAT_ERROR_NO_ROOM with the missing bytes when the others' minima leave no such room even in the end;
+ * AEROSTAT_ERROR_CONFLICT when the server runs already; AEROSTAT_ERROR_INVALID for a size of 0.
+ */
+const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
+                                  GError **error);
+gboolean engine_release(Engine *engine, guint64 id, GError **error);
+/* (element-type Reservation), oldest first */
+GPtrArray *engine_reservations(Engine *engine);
+uint64_t engine_reserved_bytes(Engine *engine);
+
+/* Once a beat: drops what has expired or been taken up, and says which have their room. */
+void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_us);
+void reservation_free(Reservation *reservation);
