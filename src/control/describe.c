@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "control/methods.h"
 #include "engine/explain.h"
+#include "engine/reservation.h"
 #include "policy/reasons.h"
 
 static void set(json_t *object, const char *name, json_t *value)
@@ -47,8 +48,9 @@ static json_t *backends_of(Engine *engine)
     return array;
 }
 
-static void set_account(json_t *object, const EngineHost *host)
+static void set_account(json_t *object, Engine *engine)
 {
+    const EngineHost *host = engine_host(engine);
     const Ledger *ledger = &host->totals.ledger;
     gboolean known = host->beats > 0;
     set(object, "pool_bytes", json_bytes_or_null(known ? host->pool_bytes : UNKNOWN));
@@ -64,6 +66,7 @@ static void set_account(json_t *object, const EngineHost *host)
     set(object, "short_bytes", json_bytes(host->totals.short_bytes));
     set(object, "reclaiming_bytes", json_bytes(host->totals.reclaiming_bytes));
     set(object, "slack_wanted_bytes", json_bytes(host->slack_wanted_bytes));
+    set(object, "reserved_bytes", json_bytes(engine_reserved_bytes(engine)));
     set(object, "reboot_safe_bytes", json_bytes(ledger->reboot_safe_bytes));
     set(object, "committed_peak_bytes", json_bytes(host->committed_peak_bytes));
     set(object, "over_seconds", json_real(host->over_seconds));
@@ -77,7 +80,7 @@ json_t *json_of_host(Engine *engine)
     set(object, "version", json_string(AEROSTAT_VERSION));
     set(object, "mode", json_string(host->mode == MODE_MANAGE ? "manage" : "observe"));
     set(object, "state", json_string(state_name(host->state)));
-    set_account(object, host);
+    set_account(object, engine);
     set(object, "pressure_some_avg10",
         host->pressure_some_avg10 < 0 ? json_null() : json_real(host->pressure_some_avg10));
     set(object, "servers", json_integer(host->servers));

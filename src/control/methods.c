@@ -3,10 +3,13 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/explain.h"
+#include "engine/reservation.h"
 #include "policy/reasons.h"
 
-#define DECISIONS_DEFAULT 20
-#define DECISIONS_MAX     1000
+#define DECISIONS_DEFAULT     20
+#define DECISIONS_MAX         1000
+#define RESERVATION_DEFAULT_S 300
+#define RESERVATION_MAX_S     86400
 
 typedef json_t *(*Method)(Engine *engine, json_t *params, GError **error);
 
@@ -180,13 +183,58 @@ static json_t *method_journal(Engine *engine, json_t *params, GError **error)
     return json_pack("{s:o, s:o}", "decisions", decisions_of(engine, id, (guint)limit), "flows", flows);
 }
 
+static json_t *json_of_reservation(const Reservation *reservation)
+{
+    int64_t left_us = reservation->expires_us - g_get_monotonic_time();
+    return json_pack("{s:I, s:s?, s:I, s:b, s:I}", "id", (json_int_t)reservation->id, "for",
+                     reservation->for_name, "bytes", (json_int_t)reservation->bytes, "ready",
+                     reservation->ready, "expires_in_us", (json_int_t)MAX(left_us, 0));
+}
+
+static json_t *method_reserve(Engine *engine, json_t *params, GError **error)
+{
+    uint64_t bytes = 0, seconds = RESERVATION_DEFAULT_S;
+    const char *for_name = NULL;
+    if (!json_member_uint64(params, "bytes", TRUE, &bytes, error))
+        return NULL;
+    if (!json_member_string(params, "for", FALSE, &for_name, error) && *error)
+        return NULL;
+    if (!json_member_uint64(params, "lifetime_seconds", FALSE, &seconds, error) && *error)
+        return NULL;
+    if (seconds < 1 || seconds > RESERVATION_MAX_S) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID, "lifetime_seconds must be from 1 to %d",
+                    RESERVATION_MAX_S);
+        return NULL;
+    }
+    const Reservation *made =
+        engine_reserve(engine, bytes, for_name, (int64_t)seconds * G_USEC_PER_SEC, error);
+    return made ? json_of_reservation(made) : NULL;
+}
+
+static json_t *method_reservations(Engine *engine, json_t *params, GError **error)
+{
+    json_t *array = json_array();
+    for (guint i = 0; i < engine_reservations(engine)->len; i++)
+        json_array_append_new(array, json_of_reservation(engine_reservations(engine)->pdata[i]));
+    return json_pack("{s:o}", "reservations", array);
+}
+
+static json_t *method_release(Engine *engine, json_t *params, GError **error)
+{
+    uint64_t id = 0;
+    if (!json_member_uint64(params, "id", TRUE, &id, error) || !engine_release(engine, id, error))
+        return NULL;
+    return json_pack("{s:I}", "released", (json_int_t)id);
+}
+
 static const struct {
     const char *name;
     Method method;
 } methods[] = {
-    {"status", method_status},   {"list", method_list}, {"show", method_show},
-    {"explain", method_explain}, {"mode", method_mode}, {"set", method_set},
-    {"journal", method_journal},
+    {"status", method_status},   {"list", method_list},       {"show", method_show},
+    {"explain", method_explain}, {"mode", method_mode},       {"set", method_set},
+    {"journal", method_journal}, {"reserve", method_reserve}, {"reservations", method_reservations},
+    {"release", method_release},
 };
 
 json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer user_data,
