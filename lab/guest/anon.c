@@ -13,7 +13,7 @@
 /* Address space only; no guest of the lab is larger. */
 #define REGION_BYTES (UINT64_C(256) << 30)
 /* How often the worker looks at its goals; short against the manager's fast beat of 100 ms. */
-#define TICK_US 5000
+#define TICK_US 10000
 /* Work of a stalled tick that is caught up with; what is beyond is lost, so a stall shows in the counters. */
 #define CATCH_UP_US 50000
 /* Pages between two looks at the clock and the goal when there is no rate. */

@@ -23,7 +23,7 @@
 #define REPORT_PERIOD_US 500000
 /* While a script waits or the host is not connected there is nothing to poll for: look again this often. */
 #define IDLE_MS 20
-/* About 5 % of a core under TCG; every page of 100 MiB is touched once in 5 s. */
+/* About 6 % of a core under TCG; every page of 100 MiB is touched once in 5 s. */
 #define TOUCH_RATE 5000
 
 static void set_oom_score(const char *score)

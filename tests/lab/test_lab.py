@@ -1,9 +1,12 @@
 """The lab itself: guests report, balloon, work and end; nothing of the host's is touched, nothing is left."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -200,10 +203,16 @@ class OtherGuests(unittest.TestCase):
             self.assertEqual(list(lab.domains()), ["driverless"])
 
     def test_files_reach_the_guest(self):
-        with aerolab.Lab() as lab:
-            guest = lab.start_guest("agent", 256 * MIB, agent="/bin/busybox")
-            guest.wait_ready()
-            self.assertIn(labxml.AGENT_PORT, lab.virsh("dumpxml", "agent"))
+        with aerolab.Lab() as lab, tempfile.NamedTemporaryFile("w") as agent:
+            agent.write(f"#!/bin/sh\necho to the host >/dev/virtio-ports/{labxml.AGENT_PORT}\n")
+            agent.flush()
+            guest = lab.start_guest("agent", 256 * MIB, agent=agent.name)
+            path = re.search(rf"<source mode='bind' path='([^']+)'/>\s*<target type='virtio' "
+                             rf"name='{re.escape(labxml.AGENT_PORT)}'", lab.virsh("dumpxml", "agent"))[1]
+            with socket.socket(socket.AF_UNIX) as port:
+                port.connect(path)
+                port.settimeout(60)
+                self.assertEqual(port.recv(100), b"to the host\n")
 
 
 OWNER = """
