@@ -109,7 +109,11 @@ static gboolean brackets_close(const char *glob)
         if (*p == '\\' && p[1]) {
             p++;
         } else if (*p == '[') {
-            p = strchr(p + 1 + strspn(p + 1, "!^"), ']');
+            p++;
+            if (*p == '!' || *p == '^')
+                p++;
+            /* As in a shell, a ] in the first place is one of the letters. */
+            p = *p ? strchr(p + 1, ']') : NULL;
             if (!p)
                 return FALSE;
         }
