@@ -1,6 +1,5 @@
-/* The loop: observe, decide, act, and again. */
+/* The engine as a whole: its life, what is asked of it, and one decision. When that is taken: beat.c. */
 #include "engine/engine.h"
-#include <string.h>
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/engine_private.h"
@@ -16,7 +15,10 @@
 #define BEAT_DEADLINE_MS 3000
 #define JOURNAL_CAPACITY 5000
 
-static void begin_beat(Engine *engine);
+static int64_t wall_s(void)
+{
+    return g_get_real_time() / SECOND_US;
+}
 
 void engine_emit(Engine *engine, EngineEvent event, gconstpointer subject)
 {
@@ -30,72 +32,6 @@ void engine_note(Engine *engine, const char *text)
     entry->text = g_strdup(text);
     entry->performed = TRUE;
     engine_emit(engine, ENGINE_EVENT_DECISION, journal_add(engine->journal, entry));
-}
-
-EngineBackend *engine_backend_of(Engine *engine, const Backend *backend)
-{
-    for (guint i = 0; i < engine->backends->len; i++) {
-        EngineBackend *known = engine->backends->pdata[i];
-        if (known->backend == backend)
-            return known;
-    }
-    return NULL;
-}
-
-Tracked *engine_by_id(Engine *engine, const Backend *backend, const char *id)
-{
-    for (guint i = 0; i < engine->servers->len; i++) {
-        Tracked *tracked = engine->servers->pdata[i];
-        if (tracked->backend == backend && g_str_equal(tracked->latest->id, id))
-            return tracked;
-    }
-    return NULL;
-}
-
-static int compare_names(gconstpointer a, gconstpointer b)
-{
-    const Tracked *x = *(Tracked *const *)a, *y = *(Tracked *const *)b;
-    int names = strcmp(x->latest->name, y->latest->name);
-    return names != 0 ? names : strcmp(x->latest->id, y->latest->id);
-}
-
-static void load_settings(Engine *engine, Tracked *tracked)
-{
-    g_autoptr(GError) error = NULL;
-    if (engine->store && !store_get_settings(engine->store, tracked->latest->id, &tracked->settings, &error))
-        g_warning("server %s: its settings cannot be read: %s", tracked->latest->name, error->message);
-}
-
-static void take_server(Engine *engine, Backend *backend, BackendServer *facts, int64_t now_us)
-{
-    Tracked *tracked = engine_by_id(engine, backend, facts->id);
-    gboolean is_new = tracked == NULL;
-    if (is_new) {
-        tracked = tracked_new(backend);
-        g_ptr_array_add(engine->servers, tracked);
-    }
-    uint64_t returned = tracked_take(tracked, facts, now_us, g_get_real_time() / SECOND_US);
-    journal_returned(engine->journal, tracked->latest->name, returned);
-    if (is_new)
-        load_settings(engine, tracked);
-}
-
-static void take_observation(Engine *engine, Backend *backend, GPtrArray *observed)
-{
-    int64_t now_us = g_get_monotonic_time();
-    for (guint i = 0; i < engine->servers->len; i++) {
-        Tracked *tracked = engine->servers->pdata[i];
-        if (tracked->backend == backend)
-            tracked->seen = FALSE;
-    }
-    while (observed->len > 0)
-        take_server(engine, backend, g_ptr_array_steal_index_fast(observed, observed->len - 1), now_us);
-    for (guint i = engine->servers->len; i > 0; i--) {
-        Tracked *tracked = engine->servers->pdata[i - 1];
-        if (tracked->backend == backend && !tracked->seen)
-            g_ptr_array_remove_index(engine->servers, i - 1);
-    }
-    g_ptr_array_sort(engine->servers, compare_names);
 }
 
 static void collect(Engine *engine, int64_t now_us)
@@ -126,6 +62,13 @@ static void distribute(Engine *engine)
     }
 }
 
+static void add_relief(Engine *engine, int64_t duration_us)
+{
+    relief_add(&engine->relief, (uint64_t)duration_us);
+    engine->host.relief_p50_us = relief_percentile(&engine->relief, 500);
+    engine->host.relief_p99_us = relief_percentile(&engine->relief, 990);
+}
+
 /* From the beat that finds a server below its need to the one that finds the balloon where the need was met. */
 static void measure_relief(Engine *engine, int64_t now_us)
 {
@@ -139,12 +82,10 @@ static void measure_relief(Engine *engine, int64_t now_us)
             tracked->short_since_us = now_us;
         } else if (!is_short && tracked->short_since_us != 0) {
             if (may_have)
-                relief_add(&engine->relief, (uint64_t)(now_us - tracked->short_since_us));
+                add_relief(engine, now_us - tracked->short_since_us);
             tracked->short_since_us = 0;
         }
     }
-    engine->host.relief_p50_us = relief_percentile(&engine->relief, 500);
-    engine->host.relief_p99_us = relief_percentile(&engine->relief, 990);
 }
 
 static gboolean any_connected(const Engine *engine)
@@ -183,20 +124,35 @@ static void set_state(Engine *engine, EngineState state)
         engine_note(engine, sentence);
 }
 
+/* What of the host's used memory is this server's. A QEMU that has not been found yet may be the whole host when the
+ * daemon has just started: what its guest can have touched is taken, lest it pass for a stranger's and shrink the pool. A
+ * guest that has not booted has touched next to nothing. */
+static uint64_t resident_of(const Engine *engine, const Tracked *tracked)
+{
+    const BackendServer *latest = tracked->latest;
+    if (latest->pid > 0 && latest->resident_bytes != UNKNOWN)
+        return latest->resident_bytes;
+    if (!tracked_counts(tracked) || !tracked->booted)
+        return 0;
+    return u64_add_sat(latest->balloon_bytes, tracked_overhead(tracked, &engine->defaults));
+}
+
 static void sense_host(Engine *engine)
 {
     HostMemory memory = {.pressure_some_avg10 = -1};
     g_autoptr(GError) error = NULL;
-    if (!hostinfo_read(engine->proc, &memory, &error)) {
-        g_warning("%s", error->message);
+    gboolean readable = hostinfo_read(engine->proc, &memory, &error);
+    if (!readable && !engine->host_unreadable) {
+        g_autofree char *text = g_strdup_printf(
+            "The host's memory cannot be read, so the pool stays as it was: %s", error->message);
+        engine_note(engine, text);
+    }
+    engine->host_unreadable = !readable;
+    if (!readable)
         return;
-    }
     uint64_t resident = 0;
-    for (guint i = 0; i < engine->servers->len; i++) {
-        const BackendServer *latest = ((Tracked *)engine->servers->pdata[i])->latest;
-        if (latest->pid > 0 && latest->resident_bytes != UNKNOWN)
-            resident += latest->resident_bytes;
-    }
+    for (guint i = 0; i < engine->servers->len; i++)
+        resident = u64_add_sat(resident, resident_of(engine, engine->servers->pdata[i]));
     EngineHost *host = &engine->host;
     host->memory_bytes = memory.memory_bytes;
     host->available_bytes = memory.available_bytes;
@@ -232,12 +188,14 @@ static EngineState state_now(const Engine *engine)
     return engine->host.totals.ledger.over_bytes > 0 ? ENGINE_OVERCOMMITTED : ENGINE_OK;
 }
 
-static void decide(Engine *engine)
+void engine_decide(Engine *engine)
 {
     int64_t now_us = g_get_monotonic_time();
     sense_host(engine);
     collect(engine, now_us);
-    uint64_t pool = u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine));
+    /* What is promised to running servers comes first: a reservation that leaves too little waits, and expires. */
+    uint64_t promised = u64_min(engine->host.totals.floors_bytes, engine->host.pool_bytes);
+    uint64_t pool = u64_max(promised, u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine)));
     HostFacts host = {.pool_bytes = pool, .slack_bytes = engine->host.slack_wanted_bytes};
     decision_make(&host, (ServerFacts *)(void *)engine->facts->data,
                   (ServerTrack *)(void *)engine->tracks->data, engine->facts->len, &engine->params, now_us,
@@ -254,103 +212,11 @@ static void decide(Engine *engine)
         engine_emit(engine, ENGINE_EVENT_SERVER, engine->servers->pdata[i]);
 }
 
-static gboolean on_beat(gpointer user_data)
-{
-    Engine *engine = user_data;
-    engine->beat_source = 0;
-    begin_beat(engine);
-    return G_SOURCE_REMOVE;
-}
-
-static void end_beat(Engine *engine)
-{
-    if (engine->closing)
-        return;
-    g_clear_handle_id(&engine->deadline_source, g_source_remove);
-    decide(engine);
-    const PlanTotals *totals = &engine->host.totals;
-    gboolean moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0;
-    guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? FAST_BEAT_MS : SLOW_BEAT_MS;
-    if (engine->beat_source == 0)
-        engine->beat_source = g_timeout_add(pause_ms, on_beat, engine);
-}
-
-static gboolean on_deadline(gpointer user_data)
-{
-    Engine *engine = user_data;
-    engine->deadline_source = 0;
-    engine->pending = 0;
-    end_beat(engine);
-    return G_SOURCE_REMOVE;
-}
-
-static void connection_changed(Engine *engine, EngineBackend *known, gboolean connected, const char *detail)
-{
-    if (known->connected == connected && (connected || g_strcmp0(known->problem, detail) == 0))
-        return;
-    known->connected = connected;
-    g_free(known->problem);
-    known->problem = connected ? NULL : g_strdup(detail ? detail : "not connected");
-    g_autofree char *text = connected
-                                ? g_strdup_printf("Connected to %s.", known->uri)
-                                : g_strdup_printf("No connection to %s: %s", known->uri, known->problem);
-    engine_note(engine, text);
-}
-
-static void on_observed(Backend *backend, GPtrArray *servers, const GError *error, gpointer user_data)
-{
-    Engine *engine = user_data;
-    EngineBackend *known = engine_backend_of(engine, backend);
-    if (engine->closing) {
-        if (servers)
-            g_ptr_array_unref(servers);
-        return;
-    }
-    known->pending = FALSE;
-    connection_changed(engine, known, servers != NULL, error ? error->message : NULL);
-    if (servers) {
-        take_observation(engine, backend, servers);
-        g_ptr_array_unref(servers);
-    }
-    if (engine->pending > 0 && --engine->pending == 0)
-        end_beat(engine);
-}
-
-static void begin_beat(Engine *engine)
-{
-    engine->pending = 0;
-    for (guint i = 0; i < engine->backends->len; i++)
-        engine->pending += !((EngineBackend *)engine->backends->pdata[i])->pending;
-    if (engine->deadline_source == 0)
-        engine->deadline_source = g_timeout_add(BEAT_DEADLINE_MS, on_deadline, engine);
-    for (guint i = 0; i < engine->backends->len; i++) {
-        EngineBackend *known = engine->backends->pdata[i];
-        if (known->pending)
-            continue;
-        known->pending = TRUE;
-        known->backend->ops->observe(known->backend, on_observed, engine);
-    }
-}
-
-/* Something changed between beats: look at once, unless a look is under way. */
-static void on_backend_event(Backend *backend, BackendEvent event, const char *id, const char *detail,
-                             gpointer user_data)
-{
-    Engine *engine = user_data;
-    if (engine->closing)
-        return;
-    if (event == BACKEND_EVENT_DISCONNECTED)
-        connection_changed(engine, engine_backend_of(engine, backend), FALSE, detail);
-    if (event == BACKEND_EVENT_CHANGED || engine->beat_source == 0)
-        return;
-    g_source_remove(engine->beat_source);
-    engine->beat_source = g_idle_add(on_beat, engine);
-}
-
 static void backend_entry_free(gpointer data)
 {
     EngineBackend *known = data;
     backend_free(known->backend);
+    g_hash_table_unref(known->by_id);
     g_free(known->uri);
     g_free(known->problem);
     g_free(known);
@@ -367,7 +233,12 @@ Engine *engine_new(const EngineOptions *options)
     engine->backends = g_ptr_array_new_with_free_func(backend_entry_free);
     engine->servers = g_ptr_array_new_with_free_func((GDestroyNotify)tracked_free);
     engine->journal = journal_new(JOURNAL_CAPACITY);
-    engine->params = policy_params_default();
+    engine->params = options->params ? *options->params : policy_params_default();
+    engine->times = options->times ? *options->times : tracked_times_default();
+    engine->slow_beat_ms = options->slow_beat_ms ? options->slow_beat_ms : SLOW_BEAT_MS;
+    engine->fast_beat_ms = options->fast_beat_ms ? options->fast_beat_ms : FAST_BEAT_MS;
+    engine->deadline_ms = options->deadline_ms ? options->deadline_ms : BEAT_DEADLINE_MS;
+    engine->wall_s = options->wall_s ? options->wall_s : wall_s;
     engine->decision = decision_new();
     engine->reservations = g_ptr_array_new_with_free_func((GDestroyNotify)reservation_free);
     engine->facts = g_array_new(FALSE, TRUE, sizeof(ServerFacts));
@@ -387,6 +258,12 @@ void engine_free(Engine *engine)
     engine->closing = TRUE;
     g_clear_handle_id(&engine->beat_source, g_source_remove);
     g_clear_handle_id(&engine->deadline_source, g_source_remove);
+    /* Each answers what it still owes: the engine must be whole until the last has. */
+    for (guint i = 0; i < engine->backends->len; i++) {
+        EngineBackend *known = engine->backends->pdata[i];
+        backend_free(known->backend);
+        known->backend = NULL;
+    }
     g_ptr_array_unref(engine->backends);
     g_ptr_array_unref(engine->counted);
     g_ptr_array_unref(engine->servers);
@@ -405,14 +282,15 @@ void engine_add_backend(Engine *engine, Backend *backend, const char *uri)
     known->backend = backend;
     known->uri = g_strdup(uri);
     known->problem = g_strdup("not connected yet");
-    backend->on_event = on_backend_event;
+    known->by_id = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    backend->on_event = engine_on_backend_event;
     backend->on_event_data = engine;
     g_ptr_array_add(engine->backends, known);
 }
 
 void engine_start(Engine *engine)
 {
-    begin_beat(engine);
+    engine_beat(engine);
 }
 
 void engine_listen(Engine *engine, EngineListener listener, gpointer user_data)
