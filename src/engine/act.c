@@ -1,11 +1,8 @@
 /* The engine's hands: sends targets, hears what became of them, and writes down both. */
 #include "engine/engine_private.h"
 #include "base/error.h"
-#include "base/u64.h"
+#include "base/size.h"
 
-#define SECOND_US INT64_C(1000000)
-/* A request that was refused is tried again after this long, from fresh facts. */
-#define RETRY_US SECOND_US
 /* In observe mode a proposal is written down again only when it differs by this share of the maximum. */
 #define PROPOSAL_SHARE 50
 
@@ -13,13 +10,15 @@ typedef struct {
     Engine *engine;
     Backend *backend;
     char *id;
-    guint64 sequence; /* of the journal entry */
+    guint64 sequence;   /* of the journal entry */
+    GPtrArray *sources; /* (nullable) what it is paid with */
     ServerFacts facts;
     PlanRow row;
     uint64_t boot_count;
 } Request;
 
-static const char *most_waiting(Engine *engine)
+/* Whom an urgent reclaim is for. */
+static const char *most_waiting(const Engine *engine)
 {
     const Tracked *most = NULL;
     for (guint i = 0; i < engine->counted->len; i++) {
@@ -30,9 +29,17 @@ static const char *most_waiting(Engine *engine)
     return most && most->row.short_bytes > 0 ? most->latest->name : NULL;
 }
 
-static JournalEntry *write_down(Engine *engine, Tracked *tracked, gboolean would)
+/* What the ledger is charged for the row: what a server holds already is not paid again. */
+static uint64_t cost_of(const Engine *engine, const Tracked *tracked)
+{
+    return u64_sub_sat(ledger_held_with_target(&tracked->facts, &engine->params, tracked->row.target_bytes),
+                       ledger_held(&tracked->facts, &engine->params));
+}
+
+static JournalEntry *write_down(Engine *engine, Tracked *tracked, const char *waiter)
 {
     const PlanRow *row = &tracked->row;
+    gboolean would = engine->host.mode == MODE_OBSERVE;
     JournalEntry *entry = journal_entry_new(tracked->latest->id, tracked->latest->name);
     entry->move = row->move;
     entry->from_bytes = tracked->facts.target_bytes;
@@ -40,36 +47,43 @@ static JournalEntry *write_down(Engine *engine, Tracked *tracked, gboolean would
     entry->used_bytes = tracked->demand.used_bytes;
     entry->need_bytes = tracked->demand.need_bytes;
     entry->allocation_bytes = row->allocation_bytes;
-    gboolean grant = row->move == MOVE_GRANT_NEED || row->move == MOVE_GRANT_SURPLUS;
-    if (grant && !would)
-        entry->sources = journal_spent(engine->journal, tracked->latest->name,
-                                       u64_sub_sat(row->target_bytes, tracked->facts.target_bytes));
-    const char *waiter = row->move == MOVE_RECLAIM_URGENT ? most_waiting(engine) : NULL;
-    entry->text = journal_sentence(entry, waiter, would);
+    uint64_t cost = cost_of(engine, tracked);
+    if (cost > 0 && !would)
+        entry->sources = journal_spend(engine->journal, cost);
+    entry->text = journal_sentence(entry, row->move == MOVE_RECLAIM_URGENT ? waiter : NULL, would);
     return journal_add(engine->journal, entry);
 }
 
 static void request_free(Request *request)
 {
+    if (request->sources)
+        g_ptr_array_unref(request->sources);
     g_free(request->id);
     g_free(request);
 }
 
-static void accepted(Request *request, Tracked *tracked)
+/* The hypervisor may have carried it out although nobody could say so. */
+static gboolean outcome_unknown(const GError *error)
 {
-    tracked->target_bytes = request->row.target_bytes;
-    int64_t now_us = g_get_monotonic_time();
-    plan_carried_out(&tracked->track.move, &request->facts, &request->row, now_us);
-    if (request->row.move == MOVE_NUDGE)
-        tracked->nudged_us = now_us;
+    return g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT) ||
+           g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
 }
 
-/* Timed out is not refused: the larger of both targets may be in force until the balloon shows which. */
-static void refused(Request *request, Tracked *tracked, const GError *error)
+static void answered(Request *request, Tracked *tracked, const GError *error, int64_t now_us)
 {
-    if (g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT))
-        tracked->target_bytes = u64_max(tracked->target_bytes, request->row.target_bytes);
-    tracked->retry_us = g_get_monotonic_time() + RETRY_US;
+    const PlanRow *row = &request->row;
+    gboolean same_boot = tracked->boot_count == request->boot_count;
+    if (!error && same_boot) {
+        gboolean rebooting = tracked->was_reset && !tracked->settled;
+        tracked_accepted(tracked, row->move, row->target_bytes, now_us);
+        /* What is confirmed after a reset is no nudge: that is still to come. */
+        if (!rebooting || row->move == MOVE_NUDGE)
+            plan_carried_out(&tracked->track.move, &request->facts, row, now_us);
+    } else if (!error || outcome_unknown(error)) {
+        tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
+    } else {
+        tracked_refused(tracked, now_us);
+    }
 }
 
 static void on_target_set(Backend *backend, const char *id, const GError *error, gpointer user_data)
@@ -77,13 +91,15 @@ static void on_target_set(Backend *backend, const char *id, const GError *error,
     Request *request = user_data;
     Engine *engine = request->engine;
     Tracked *tracked = engine_by_id(engine, request->backend, request->id);
-    gboolean same_boot = tracked && tracked->boot_count == request->boot_count;
-    if (tracked)
+    if (tracked) {
         tracked->busy = FALSE;
-    if (same_boot && !error)
-        accepted(request, tracked);
-    else if (tracked && error)
-        refused(request, tracked, error);
+        answered(request, tracked, error, g_get_monotonic_time());
+    }
+    gboolean moved = tracked && (!error || outcome_unknown(error));
+    if (request->sources && moved)
+        journal_spent(engine->journal, tracked->latest->name, request->sources);
+    else if (request->sources)
+        journal_unspent(engine->journal, request->sources);
     JournalEntry *entry = journal_by_sequence(engine->journal, request->sequence);
     if (entry) {
         entry->performed = error == NULL;
@@ -93,24 +109,45 @@ static void on_target_set(Backend *backend, const char *id, const GError *error,
     request_free(request);
 }
 
-static void send_target(Engine *engine, Tracked *tracked)
+static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, const JournalEntry *entry)
 {
-    JournalEntry *entry = write_down(engine, tracked, FALSE);
     Request *request = g_new0(Request, 1);
     request->engine = engine;
     request->backend = tracked->backend;
     request->id = g_strdup(tracked->latest->id);
     request->sequence = entry->sequence;
+    request->sources = entry->sources ? g_ptr_array_ref(entry->sources) : NULL;
     request->facts = tracked->facts;
-    request->row = tracked->row;
+    request->row = *row;
     request->boot_count = tracked->boot_count;
     tracked->busy = TRUE;
-    tracked->asked_bytes = tracked->row.target_bytes;
-    tracked->backend->ops->set_target(tracked->backend, request->id, request->row.target_bytes, on_target_set,
+    tracked->asked_bytes = row->target_bytes;
+    if (row->move == MOVE_NUDGE)
+        tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
+    /* May answer at once: the request is not ours any more. */
+    tracked->backend->ops->set_target(tracked->backend, request->id, row->target_bytes, on_target_set,
                                       request);
 }
 
-static void propose(Engine *engine, Tracked *tracked)
+/* Asks for the larger of what may be in force: it is counted already, and after that it is known. */
+static void confirm(Engine *engine, Tracked *tracked)
+{
+    Move move = tracked->unsure_move;
+    gboolean reclaim = move == MOVE_RECLAIM_URGENT || move == MOVE_RECLAIM_CALM;
+    PlanRow row = {.move = reclaim ? MOVE_WITHDRAW : move, .target_bytes = tracked->facts.target_bytes};
+    JournalEntry *entry = journal_entry_new(tracked->latest->id, tracked->latest->name);
+    entry->move = row.move;
+    entry->from_bytes = entry->to_bytes = row.target_bytes;
+    entry->used_bytes = tracked->demand.used_bytes;
+    entry->need_bytes = tracked->demand.need_bytes;
+    entry->allocation_bytes = tracked->row.allocation_bytes;
+    g_autofree char *size = size_format(row.target_bytes);
+    entry->text = g_strdup_printf(
+        "%s is asked for %s again: it is not known what became of the last request.", entry->server, size);
+    send_target(engine, tracked, &row, journal_add(engine->journal, entry));
+}
+
+static void propose(Engine *engine, Tracked *tracked, const char *waiter)
 {
     uint64_t target = tracked->row.target_bytes;
     uint64_t off = target > tracked->proposed_bytes ? target - tracked->proposed_bytes
@@ -118,22 +155,32 @@ static void propose(Engine *engine, Tracked *tracked)
     if (tracked->proposed_bytes != 0 && off < tracked->latest->maximum_bytes / PROPOSAL_SHARE)
         return;
     tracked->proposed_bytes = target;
-    engine_emit(engine, ENGINE_EVENT_DECISION, write_down(engine, tracked, TRUE));
+    engine_emit(engine, ENGINE_EVENT_DECISION, write_down(engine, tracked, waiter));
+}
+
+static void act_on(Engine *engine, Tracked *tracked, const char *waiter, int64_t now_us)
+{
+    gboolean observes = engine->host.mode == MODE_OBSERVE;
+    if (tracked->row.hold == HOLD_MANUAL_OVERRIDE)
+        tracked->target_bytes = tracked->latest->balloon_bytes;
+    if (tracked->unsure && observes && !tracked->busy)
+        tracked_adopt(tracked, now_us);
+    else if (tracked_wants_confirmation(tracked, now_us) &&
+             engine_backend_of(engine, tracked->backend)->connected)
+        confirm(engine, tracked);
+    if (tracked->row.move == MOVE_NONE)
+        return;
+    if (observes)
+        propose(engine, tracked, waiter);
+    else
+        send_target(engine, tracked, &tracked->row, write_down(engine, tracked, waiter));
 }
 
 void engine_act(Engine *engine, int64_t now_us)
 {
-    for (guint i = 0; i < engine->counted->len; i++) {
-        Tracked *tracked = engine->counted->pdata[i];
-        if (tracked->row.hold == HOLD_MANUAL_OVERRIDE)
-            tracked->target_bytes = tracked->latest->balloon_bytes;
-        if (tracked->row.move == MOVE_NONE)
-            continue;
-        if (engine->host.mode == MODE_OBSERVE)
-            propose(engine, tracked);
-        else
-            send_target(engine, tracked);
-    }
+    const char *waiter = most_waiting(engine);
+    for (guint i = 0; i < engine->counted->len; i++)
+        act_on(engine, engine->counted->pdata[i], waiter, now_us);
 }
 
 typedef struct {
@@ -156,9 +203,12 @@ static void on_asked(Backend *backend, const char *id, const GError *error, gpoi
 static gboolean wants_fresh(const Engine *engine, const Tracked *tracked)
 {
     const PlanRow *row = &tracked->row;
-    if (tracked->busy || tracked->asking_fresh || tracked->facts.fixed != FIXED_NO || hold_pins(row->hold))
+    const ServerFacts *facts = &tracked->facts;
+    if (tracked->busy || facts->busy || tracked->asking_fresh || facts->fixed != FIXED_NO ||
+        hold_pins(row->hold))
         return FALSE;
-    gboolean moves = tracked->latest->balloon_bytes != tracked->target_bytes;
+    uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
+    gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
     gboolean gives = engine->host.totals.someone_waits && row->target_bytes > tracked->demand.floor_bytes;
     return moves || gives || row->short_bytes > 0;
 }

@@ -26,6 +26,8 @@ typedef struct {
     gboolean connected;
     char *problem;    /* NULL when connected */
     gboolean pending; /* an observation has not been answered */
+    gboolean awaited; /* ... and this beat waits for it */
+    GHashTable *by_id; /* id -> Tracked, borrowed */
 } EngineBackend;
 
 typedef struct {
@@ -55,6 +57,12 @@ typedef struct {
     Store *store;         /* (nullable) borrowed; NULL keeps settings in memory only */
     const char *proc;     /* "/proc" when NULL */
     Mode mode;            /* to start in */
+    /* For tests, which have less time than guests; 0 and NULL for the daemon's own. */
+    const PolicyParams *params;
+    const TrackedTimes *times;
+    guint slow_beat_ms, fast_beat_ms; /* 1000, 200 */
+    guint deadline_ms;                /* 3000: how long a beat waits for a backend */
+    int64_t (*wall_s)(void);          /* Unix time */
 } EngineOptions;
 
 Engine *engine_new(const EngineOptions *options);

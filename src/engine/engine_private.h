@@ -1,4 +1,4 @@
-/* The engine's inside, shared by its loop (engine.c) and its hands (act.c). */
+/* The engine's inside, shared by its decisions (engine.c), its loop (beat.c) and its hands (act.c). */
 #pragma once
 #include "engine/engine.h"
 #include "engine/relief.h"
@@ -12,6 +12,9 @@ struct Engine {
     GPtrArray *servers;  /* Tracked, sorted by name */
     Journal *journal;
     PolicyParams params;
+    TrackedTimes times;
+    guint slow_beat_ms, fast_beat_ms, deadline_ms;
+    int64_t (*wall_s)(void);
     Decision *decision;
     GPtrArray *reservations; /* Reservation */
     guint64 last_reservation;
@@ -25,10 +28,19 @@ struct Engine {
     int64_t started_us;
     int64_t last_decided_us;
     guint beat_source, deadline_source;
-    guint pending;    /* observations not answered in this beat */
+    gboolean beating;         /* a look is under way */
+    gboolean look_again;      /* ... and something has happened since it began */
+    gboolean hurried;         /* the next beat has been moved forward already */
+    gboolean host_unreadable; /* and that has been said */
     gboolean closing; /* answers that come now change nothing any more */
 };
 
+/* beat.c: asks all backends; ends in engine_decide(), which sets when the next one is due. */
+void engine_beat(Engine *engine);
+void engine_on_backend_event(Backend *backend, BackendEvent event, const char *id, const char *detail,
+                             gpointer user_data);
+/* engine.c: from the newest facts to actions. */
+void engine_decide(Engine *engine);
 /* act.c: carries out the newest decision. */
 void engine_act(Engine *engine, int64_t now_us);
 /* act.c: asks the guests that move or wait for fresh statistics. */

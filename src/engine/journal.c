@@ -1,6 +1,10 @@
 /* Keeps decisions and the flow of memory between servers. */
 #include "engine/journal.h"
 #include <string.h>
+#include "base/u64.h"
+
+/* Stands for pool memory that nobody held, where a server's name would stand. */
+#define FREE_MEMORY "free"
 
 struct Journal {
     GQueue entries; /* JournalEntry, oldest first */
@@ -148,32 +152,63 @@ void journal_queue_limit(Journal *journal, uint64_t free_bytes)
         take_returned(journal, journal->returned_bytes - free_bytes, NULL);
 }
 
-static void add_flow(Journal *journal, const char *from, const char *to, uint64_t bytes)
+typedef struct {
+    const char *key;
+    uint64_t bytes;
+} Smallest;
+
+static gboolean note_smallest(gpointer key, gpointer value, gpointer data)
 {
-    char *key = g_strdup_printf("%s\n%s", from, to);
-    uint64_t *sum = g_tree_lookup(journal->flows, key);
-    if (sum) {
-        *sum += bytes;
-        g_free(key);
-        return;
-    }
-    sum = g_new(uint64_t, 1);
-    *sum = bytes;
-    g_tree_insert(journal->flows, key, sum);
+    Smallest *smallest = data;
+    uint64_t bytes = *(uint64_t *)value;
+    if (!smallest->key || bytes < smallest->bytes)
+        *smallest = (Smallest){key, bytes};
+    return FALSE;
 }
 
-GPtrArray *journal_spent(Journal *journal, const char *server, uint64_t bytes)
+static void add_flow(Journal *journal, const char *from, const char *to, uint64_t bytes)
+{
+    g_autofree char *key = g_strdup_printf("%s\n%s", from, to);
+    uint64_t *sum = g_tree_lookup(journal->flows, key);
+    if (sum) {
+        *sum = u64_add_sat(*sum, bytes);
+        return;
+    }
+    if (g_tree_nnodes(journal->flows) >= JOURNAL_FLOWS_MAX) {
+        Smallest smallest = {0};
+        g_tree_foreach(journal->flows, note_smallest, &smallest);
+        g_tree_remove(journal->flows, smallest.key);
+    }
+    g_tree_insert(journal->flows, g_steal_pointer(&key), g_memdup2(&bytes, sizeof bytes));
+}
+
+GPtrArray *journal_spend(Journal *journal, uint64_t bytes)
 {
     GPtrArray *sources = g_ptr_array_new_with_free_func(source_free);
     uint64_t taken = take_returned(journal, bytes, sources);
     if (taken < bytes)
-        g_ptr_array_add(sources, source_new("free", bytes - taken));
+        g_ptr_array_add(sources, source_new(FREE_MEMORY, bytes - taken));
+    return sources;
+}
+
+void journal_spent(Journal *journal, const char *server, const GPtrArray *sources)
+{
     for (guint i = 0; i < sources->len; i++) {
-        JournalSource *source = sources->pdata[i];
+        const JournalSource *source = sources->pdata[i];
         if (g_strcmp0(source->from, server) != 0)
             add_flow(journal, source->from, server, source->bytes);
     }
-    return sources;
+}
+
+void journal_unspent(Journal *journal, const GPtrArray *sources)
+{
+    for (guint i = sources->len; i > 0; i--) {
+        const JournalSource *source = sources->pdata[i - 1];
+        if (g_str_equal(source->from, FREE_MEMORY))
+            continue;
+        g_queue_push_head(&journal->returned, source_new(source->from, source->bytes));
+        journal->returned_bytes += source->bytes;
+    }
 }
 
 typedef struct {

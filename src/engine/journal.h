@@ -45,13 +45,17 @@ GPtrArray *journal_recent(Journal *journal, const char *server_id, guint limit);
  * what it does not find there was pool memory that nobody held. It is book-keeping for people: bytes have no names.
  */
 void journal_returned(Journal *journal, const char *server, uint64_t bytes);
-/* (transfer full) (element-type JournalSource); also adds to the flows. */
-GPtrArray *journal_spent(Journal *journal, const char *server, uint64_t bytes);
+/* journal_spend: (transfer full) (element-type JournalSource): what @bytes are to be paid with. When it is known what
+ * became of that: journal_spent() adds it to the flows, journal_unspent() puts it back where it was. */
+GPtrArray *journal_spend(Journal *journal, uint64_t bytes);
+void journal_spent(Journal *journal, const char *server, const GPtrArray *sources);
+void journal_unspent(Journal *journal, const GPtrArray *sources);
 /* journal_queue_limit: forgets the oldest returned bytes beyond what the pool really has free. */
 void journal_queue_limit(Journal *journal, uint64_t free_bytes);
 
 typedef void (*JournalFlowFunc)(const char *from, const char *to, uint64_t bytes, gpointer user_data);
-/* All flows since the daemon started, sorted by giver and taker. */
+/* All flows since the daemon started, sorted by giver and taker; of very many the smallest are forgotten. */
+#define JOURNAL_FLOWS_MAX 4096
 void journal_flows(Journal *journal, JournalFlowFunc func, gpointer user_data);
 /* journal_lent: what @to holds of @from's by the flows, less what flowed back. */
 uint64_t journal_lent(Journal *journal, const char *from, const char *to);

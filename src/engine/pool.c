@@ -6,7 +6,7 @@ uint64_t pool_bytes(const Config *config, const HostMemory *host, uint64_t resid
                     uint64_t before_bytes)
 {
     if (!config->pool.is_auto)
-        return size_setting_resolve(&config->pool, host->memory_bytes, 0);
+        return u64_min(size_setting_resolve(&config->pool, host->memory_bytes, 0), host->memory_bytes);
     uint64_t reserve = size_setting_resolve(&config->reserve, host->memory_bytes, host->memory_bytes / 10);
     uint64_t used = u64_sub_sat(host->memory_bytes, host->available_bytes);
     uint64_t others = u64_sub_sat(used, resident_bytes);

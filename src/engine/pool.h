@@ -7,7 +7,7 @@
  * pool_bytes:
  * @resident_bytes: RSS of all servers together, overhead included
  * @before_bytes:   the pool of the beat before; 0 = none
- * A configured size is taken as it is. `auto`: memory - reserve - what others use, where reclaimable cache and ZFS ARC
+ * A configured size is taken as it is, up to the host's memory. `auto`: memory - reserve - what others use, where reclaimable cache and ZFS ARC
  * above its minimum are not use: others = memory - available - resident. It falls at once and rises only by steps of
  * more than 1 % of memory, so that the noise of other processes does not move balloons.
  */

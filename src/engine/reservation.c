@@ -80,7 +80,10 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     g_autofree char *text =
         g_strdup_printf("%s are being made free for %s.", size, for_name ? for_name : "a reservation");
     engine_note(engine, text);
-    reservations_update(engine, engine->host.totals.ledger.committed_bytes, g_get_monotonic_time());
+    /* The newest decision did not know of it and may have granted the very room. */
+    const PlanTotals *totals = &engine->host.totals;
+    reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, totals->granted_bytes),
+                        g_get_monotonic_time());
     return reservation;
 }
 

@@ -8,7 +8,7 @@ static void append_size(GString *text, uint64_t bytes)
     g_string_append(text, size_format_buf(bytes, buffer, sizeof buffer));
 }
 
-static void append_sources(GString *text, const GPtrArray *sources)
+static void append_sources(GString *text, const char *server, const GPtrArray *sources)
 {
     for (guint i = 0; sources && i < sources->len; i++) {
         const JournalSource *source = sources->pdata[i];
@@ -16,6 +16,8 @@ static void append_sources(GString *text, const GPtrArray *sources)
         append_size(text, source->bytes);
         if (g_str_equal(source->from, "free"))
             g_string_append(text, " of free memory");
+        else if (g_strcmp0(source->from, server) == 0)
+            g_string_append(text, " that it gave back itself");
         else
             g_string_append_printf(text, " from %s", source->from);
     }
@@ -51,11 +53,11 @@ char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean w
     switch (entry->move) {
     case MOVE_GRANT_NEED:
         append_use(text, entry);
-        append_sources(text, entry->sources);
+        append_sources(text, entry->server, entry->sources);
         break;
     case MOVE_GRANT_SURPLUS:
         g_string_append(text, "nobody else needs it now, and it is good as cache");
-        append_sources(text, entry->sources);
+        append_sources(text, entry->server, entry->sources);
         break;
     case MOVE_WITHDRAW:
         g_string_append(text, "a reclaim is called off, ");

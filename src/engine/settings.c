@@ -44,7 +44,7 @@ static uint64_t minima_with(Engine *engine, const Tracked *changed, uint64_t min
         uint64_t low = tracked_minimum(tracked, &engine->defaults);
         if (tracked == changed)
             low = minimum_bytes;
-        if (tracked->facts.fixed != FIXED_NO)
+        if ((tracked->decided ? tracked->facts.fixed : tracked->latest->fixed) != FIXED_NO)
             low = tracked->latest->maximum_bytes;
         sum = u64_add_sat(sum, u64_add_sat(low, tracked_overhead(tracked, &engine->defaults)));
     }
@@ -70,6 +70,11 @@ static gboolean check_settings(Engine *engine, const Tracked *tracked, const Ser
             error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
             "server %s: a minimum of %s is not allowed; it must be above 0 and at most its maximum of %s",
             name, wrong, right);
+        return FALSE;
+    }
+    if (tracked_counts(tracked) && engine->host.beats == 0) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
+                    "server %s: the pool is not known yet; try again", name);
         return FALSE;
     }
     uint64_t before = minima_with(engine, tracked, tracked_minimum(tracked, &engine->defaults));

@@ -5,22 +5,35 @@
 #include "policy/params.h"
 
 #define SECOND_US INT64_C(1000000)
-/* A guest whose driver has not answered by then has none: Linux loads it in seconds, a large Windows in a minute. */
-#define DRIVER_GRACE_US (INT64_C(90) * SECOND_US)
-/* After its driver's first answer a guest is still starting its services: their first use is not disturbed. */
-#define BOOT_SETTLE_US (INT64_C(3) * SECOND_US)
-/* A nudge is answered in milliseconds; a guest that has not by then was not listening yet. */
-#define NUDGE_RETRY_US (INT64_C(5) * SECOND_US)
-/* Balloons move by 1 MiB every few milliseconds: one that stands this long has arrived. */
-#define ADOPT_STILL_US   (INT64_C(1500) * 1000)
+/* Balloons move by 1 MiB every few milliseconds: less than this between two looks is standing still. */
 #define ADOPT_NEAR_BYTES MIB
 /* Statistics this old say that a guest was running before we came. */
 #define ADOPT_FRESH_S 5
+/* Doubled so often, the pause after a refusal grows no more. */
+#define REFUSALS_DOUBLED 4
 
-Tracked *tracked_new(Backend *backend)
+TrackedTimes tracked_times_default(void)
+{
+    return (TrackedTimes){
+        .wall_second_us = SECOND_US,
+        /* Linux loads the driver in seconds, a large Windows in a minute. */
+        .driver_grace_us = 90 * SECOND_US,
+        /* The guest is still starting its services: their first use is not disturbed. */
+        .boot_settle_us = 3 * SECOND_US,
+        /* A nudge is answered in milliseconds; a guest that has not by then was not listening yet. */
+        .nudge_retry_us = 5 * SECOND_US,
+        .adopt_still_us = 1500 * 1000,
+        /* Ten periods of statistics. */
+        .adopt_silent_us = 10 * SECOND_US,
+        .retry_us = SECOND_US,
+    };
+}
+
+Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
 {
     Tracked *tracked = g_new0(Tracked, 1);
     tracked->backend = backend;
+    tracked->times = times;
     return tracked;
 }
 
@@ -32,9 +45,48 @@ void tracked_free(Tracked *tracked)
     g_free(tracked);
 }
 
-static gboolean known_target(const Tracked *tracked)
+/* Facts that contradict each other are read in the way that holds more. */
+static void sanitize(BackendServer *facts)
 {
-    return tracked->target_bytes != 0;
+    if (facts->power == POWER_OFF)
+        return;
+    if (facts->balloon_bytes == UNKNOWN)
+        facts->balloon_bytes = facts->maximum_bytes;
+    facts->maximum_bytes = u64_max(facts->maximum_bytes, facts->balloon_bytes);
+}
+
+static void begin_adopting(Tracked *tracked, uint64_t balloon_bytes, int64_t now_us)
+{
+    tracked->adopting = TRUE;
+    tracked->adopt_answered = FALSE;
+    tracked->adopting_us = tracked->adopted_us = now_us;
+    tracked->adopt_balloon_bytes = balloon_bytes;
+}
+
+static void wait_for_boot(Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
+{
+    tracked->boot_us = now_us;
+    tracked->boot_wall_s = wall_s;
+    tracked->booted = tracked->settled = FALSE;
+    tracked->booted_us = tracked->nudged_us = tracked->sample_us = 0;
+    tracked->last_update_s = facts->guest_update_s;
+    tracked->last_available_bytes = facts->available_bytes;
+    tracked->last_free_bytes = facts->free_bytes;
+}
+
+/* What is in force now? A started QEMU has what it shows. A reset one keeps its target, but one with all of its memory
+ * may as well have been started anew between two looks: then all of it counts until it has been asked for. */
+static void begin_target(Tracked *tracked, const BackendServer *facts, gboolean ran_before, int64_t now_us)
+{
+    tracked->refusals = 0;
+    tracked->retry_us = 0;
+    if (!ran_before || facts->power == POWER_OFF) {
+        tracked->target_bytes = facts->balloon_bytes;
+        tracked->unsure = FALSE;
+    } else if (facts->balloon_bytes >= facts->maximum_bytes &&
+               tracked->target_bytes != facts->balloon_bytes) {
+        tracked_uncertain(tracked, MOVE_NUDGE, facts->balloon_bytes, now_us);
+    }
 }
 
 /* A start or reset: its statistics are those of the boot before, until new ones come. */
@@ -42,28 +94,21 @@ static void begin_boot(Tracked *tracked, const BackendServer *facts, int64_t now
 {
     gboolean first_sight = tracked->latest == NULL;
     gboolean ran_before = !first_sight && tracked->latest->power != POWER_OFF;
-    gboolean already_up = first_sight && facts->guest_update_s != UNKNOWN && facts->guest_update_s > 0 &&
+    gboolean already_up = first_sight && facts->power != POWER_OFF && facts->guest_update_s != UNKNOWN &&
+                          facts->guest_update_s > 0 &&
                           (int64_t)facts->guest_update_s + ADOPT_FRESH_S >= wall_s;
     tracked->boot_count = facts->boot_count;
-    tracked->boot_us = now_us;
-    tracked->boot_wall_s = wall_s;
-    tracked->booted = tracked->settled = already_up;
-    tracked->booted_us = already_up ? now_us : 0;
     tracked->was_reset = ran_before && facts->balloon_bytes < facts->maximum_bytes;
-    tracked->nudged_us = 0;
-    tracked->adopting = already_up;
-    tracked->adopted_us = now_us;
-    tracked->adopt_balloon_bytes = facts->balloon_bytes;
-    tracked->sample_us = 0;
-    tracked->sample_balloon_bytes = 0;
+    tracked->adopting = FALSE;
     tracked->short_since_us = 0;
+    tracked->sample_balloon_bytes = 0;
     tracked->decided = FALSE;
-    if (!ran_before || !known_target(tracked))
-        tracked->target_bytes = facts->balloon_bytes;
-    if (!already_up) {
-        tracked->last_update_s = facts->guest_update_s;
-        tracked->last_available_bytes = facts->available_bytes;
-        tracked->last_free_bytes = facts->free_bytes;
+    wait_for_boot(tracked, facts, now_us, wall_s);
+    begin_target(tracked, facts, ran_before, now_us);
+    if (already_up) {
+        tracked->booted = tracked->settled = TRUE;
+        tracked->booted_us = now_us;
+        begin_adopting(tracked, facts->balloon_bytes, now_us);
     }
 }
 
@@ -80,11 +125,19 @@ static gboolean is_fresh_sample(const Tracked *tracked, const BackendServer *fac
            facts->free_bytes != tracked->last_free_bytes || tracked->sample_us == 0;
 }
 
-static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t now_us)
+/* When the guest spoke, as far as whole seconds tell: not later than now, and later than the time before. */
+static int64_t sampled_us(const Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
+{
+    int64_t age_s = facts->guest_update_s == UNKNOWN ? 0 : wall_s - (int64_t)facts->guest_update_s;
+    int64_t age_us = age_s > 1 && age_s < G_MAXINT32 ? (age_s - 1) * tracked->times->wall_second_us : 0;
+    return MAX(now_us - age_us, tracked->sample_us + 1);
+}
+
+static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
     /* The sample lies between the last look and this one: the larger balloon size is the safe one to pair it with. */
     tracked->sample_balloon_bytes = u64_max(facts->balloon_bytes, tracked->last_balloon_bytes);
-    tracked->sample_us = now_us;
+    tracked->sample_us = sampled_us(tracked, facts, now_us, wall_s);
     tracked->last_update_s = facts->guest_update_s;
     tracked->last_available_bytes = facts->available_bytes;
     tracked->last_free_bytes = facts->free_bytes;
@@ -94,66 +147,132 @@ static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t no
     }
 }
 
-/* A daemon that finds a balloon on its way does not know whereto: it follows until it stands, then that is the target. */
-static void adopt(Tracked *tracked, const BackendServer *facts, int64_t now_us)
+/* A daemon that finds a balloon on its way does not know whereto: it follows until it stands, then that is the target. A
+ * guest that was reset a moment ago still shows its old size, but says nothing: that one is not up. */
+static void adopt(Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
     uint64_t low = u64_min(facts->balloon_bytes, tracked->adopt_balloon_bytes);
     uint64_t high = u64_max(facts->balloon_bytes, tracked->adopt_balloon_bytes);
     tracked->target_bytes = facts->balloon_bytes;
-    if (high - low > ADOPT_NEAR_BYTES) {
+    if (high - low > ADOPT_NEAR_BYTES || !facts->responsive) {
         tracked->adopted_us = now_us;
         tracked->adopt_balloon_bytes = facts->balloon_bytes;
-    } else if (now_us - tracked->adopted_us >= ADOPT_STILL_US) {
+    } else if (tracked->adopt_answered && now_us - tracked->adopted_us >= tracked->times->adopt_still_us) {
         tracked->adopting = FALSE;
+    }
+    if (facts->power != POWER_RUNNING || !facts->responsive)
+        tracked->adopting_us = now_us; /* it cannot speak now */
+    if (!tracked->adopt_answered && now_us - tracked->adopting_us >= tracked->times->adopt_silent_us) {
+        tracked->adopting = FALSE;
+        tracked->was_reset = facts->balloon_bytes < facts->maximum_bytes;
+        wait_for_boot(tracked, facts, now_us, wall_s);
     }
 }
 
-static void advance_boot(Tracked *tracked, const BackendServer *facts, int64_t now_us)
+/* After a reset `actual` is the old size until the guest's driver has set it again, for which it is nudged. */
+static void advance_reset(Tracked *tracked, const BackendServer *facts, int64_t now_us)
 {
-    if (tracked->settled || !tracked->booted)
+    if (tracked->nudged_us == 0 || tracked->busy)
         return;
-    if (!tracked->was_reset) {
-        tracked->settled = now_us - tracked->booted_us >= BOOT_SETTLE_US;
-        return;
-    }
-    if (tracked->nudged_us == 0)
-        return;
-    uint64_t off = facts->balloon_bytes > tracked->target_bytes
-                       ? facts->balloon_bytes - tracked->target_bytes
-                       : tracked->target_bytes - facts->balloon_bytes;
-    if (off == 0 && !tracked->busy) {
-        tracked->settled = TRUE;
-    } else if (now_us - tracked->nudged_us > NUDGE_RETRY_US &&
-               facts->balloon_bytes == tracked->last_balloon_bytes) {
+    gboolean in_time = now_us - tracked->nudged_us <= tracked->times->nudge_retry_us;
+    if (facts->balloon_bytes != tracked->nudged_balloon_bytes) {
+        /* The size is true again. When it does not come to the target, that is the policy's business. */
+        tracked->settled = facts->balloon_bytes == tracked->target_bytes || !in_time;
+    } else if (!in_time) {
         tracked->nudged_us = 0;
         tracked->track.move.last_up_us = tracked->track.move.last_down_us = 0;
     }
 }
 
+static void advance_boot(Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
+{
+    if (!tracked->booted) {
+        if (facts->power != POWER_RUNNING || !facts->responsive)
+            tracked->boot_us = now_us; /* it cannot boot now: that is not its driver's fault */
+        tracked->boot_wall_s = MIN(tracked->boot_wall_s, wall_s); /* the clock was set back */
+    } else if (!tracked->settled && tracked->was_reset) {
+        advance_reset(tracked, facts, now_us);
+    } else if (!tracked->settled) {
+        tracked->settled = now_us - tracked->booted_us >= tracked->times->boot_settle_us;
+    }
+}
+
+/* What came back of what we asked for, whether or not the hypervisor has said yet that it took the request. */
+static uint64_t returned_bytes(const Tracked *tracked, const BackendServer *facts)
+{
+    uint64_t target =
+        tracked->busy ? u64_min(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes;
+    if (facts->power == POWER_OFF)
+        return 0;
+    return u64_sub_sat(tracked->last_balloon_bytes, u64_max(facts->balloon_bytes, target));
+}
+
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
+    sanitize(facts);
     gboolean new_boot = !tracked->latest || tracked->boot_count != facts->boot_count ||
                         (tracked->latest->power == POWER_OFF && facts->power != POWER_OFF);
+    uint64_t returned = 0;
     if (new_boot) {
         begin_boot(tracked, facts, now_us, wall_s);
         tracked->last_balloon_bytes = facts->balloon_bytes;
+    } else {
+        returned = returned_bytes(tracked, facts);
     }
-    uint64_t returned = 0;
-    if (!new_boot && tracked->target_bytes < tracked->last_balloon_bytes)
-        returned =
-            u64_sub_sat(tracked->last_balloon_bytes, u64_max(facts->balloon_bytes, tracked->target_bytes));
     if (facts->power == POWER_OFF)
-        tracked->decided = FALSE;
-    if (facts->responsive && is_fresh_sample(tracked, facts))
-        take_sample(tracked, facts, now_us);
+        tracked->decided = tracked->adopting = tracked->unsure = FALSE;
+    advance_boot(tracked, facts, now_us, wall_s);
+    if (facts->responsive && is_fresh_sample(tracked, facts)) {
+        take_sample(tracked, facts, now_us, wall_s);
+        tracked->adopt_answered = !new_boot;
+    }
     if (tracked->adopting)
-        adopt(tracked, facts, now_us);
-    advance_boot(tracked, facts, now_us);
+        adopt(tracked, facts, now_us, wall_s);
     tracked->last_balloon_bytes = facts->balloon_bytes;
     backend_server_free(tracked->latest);
     tracked->latest = facts;
     tracked->seen = TRUE;
     return returned;
+}
+
+void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us)
+{
+    tracked->target_bytes = bytes;
+    tracked->unsure = FALSE;
+    tracked->refusals = 0;
+    tracked->retry_us = 0;
+    if (move == MOVE_NUDGE)
+        tracked->nudged_us = now_us;
+}
+
+void tracked_refused(Tracked *tracked, int64_t now_us)
+{
+    tracked->retry_us = now_us + (tracked->times->retry_us << MIN(tracked->refusals, REFUSALS_DOUBLED));
+    tracked->refusals++;
+}
+
+void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us)
+{
+    if (!tracked_counts(tracked))
+        return;
+    tracked->target_bytes = u64_max(tracked->target_bytes, bytes);
+    tracked->unsure = TRUE;
+    tracked->unsure_move = move;
+    tracked_refused(tracked, now_us);
+}
+
+void tracked_adopt(Tracked *tracked, int64_t now_us)
+{
+    tracked->unsure = FALSE;
+    begin_adopting(tracked, tracked->latest->balloon_bytes, now_us);
+    tracked->adopt_answered = TRUE;
+}
+
+gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us)
+{
+    return tracked->unsure && !tracked->busy && tracked->booted && tracked->latest->responsive &&
+           tracked->latest->power == POWER_RUNNING && tracked->facts.fixed == FIXED_NO &&
+           now_us >= tracked->retry_us;
 }
 
 gboolean tracked_counts(const Tracked *tracked)
@@ -187,7 +306,7 @@ uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *default
                                 measured_overhead(tracked));
 }
 
-static HoldReason hold_now(const Tracked *tracked)
+static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)
 {
     const BackendServer *latest = tracked->latest;
     if (!latest->responsive)
@@ -196,7 +315,7 @@ static HoldReason hold_now(const Tracked *tracked)
         return HOLD_PAUSED;
     if (latest->power == POWER_MIGRATING)
         return HOLD_MIGRATING;
-    if (!tracked->settled)
+    if (!tracked->settled && fixed == FIXED_NO)
         return tracked->was_reset ? HOLD_REBOOTING : HOLD_STARTING;
     return HOLD_NO;
 }
@@ -207,13 +326,14 @@ static FixedReason fixed_now(const Tracked *tracked, int64_t now_us)
         return tracked->latest->fixed;
     gboolean waits =
         tracked->latest->power == POWER_RUNNING && tracked->latest->responsive && !tracked->booted;
-    return waits && now_us - tracked->boot_us > DRIVER_GRACE_US ? FIXED_NO_DRIVER : FIXED_NO;
+    return waits && now_us - tracked->boot_us > tracked->times->driver_grace_us ? FIXED_NO_DRIVER : FIXED_NO;
 }
 
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us)
 {
     const BackendServer *latest = tracked->latest;
     gboolean known = tracked->sample_us != 0;
+    FixedReason fixed = fixed_now(tracked, now_us);
     uint64_t resident = UNKNOWN;
     if (latest->pid > 0 && latest->resident_bytes != UNKNOWN)
         resident = u64_sub_sat(latest->resident_bytes, measured_overhead(tracked));
@@ -221,8 +341,8 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .maximum_bytes = latest->maximum_bytes,
         .minimum_bytes = tracked_minimum(tracked, defaults),
         .weight = tracked_weight(tracked, defaults),
-        .fixed = fixed_now(tracked, now_us),
-        .hold = hold_now(tracked),
+        .fixed = fixed,
+        .hold = hold_now(tracked, fixed),
         .balloon_bytes = latest->balloon_bytes,
         .target_bytes =
             tracked->busy ? u64_max(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes,
@@ -239,7 +359,8 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .stall_us = UNKNOWN,
         .deflates_on_oom = latest->deflates_on_oom,
         .booted = tracked->booted,
-        .busy = tracked->busy || tracked->adopting || !reachable || now_us < tracked->retry_us,
+        .busy =
+            tracked->busy || tracked->unsure || tracked->adopting || !reachable || now_us < tracked->retry_us,
     };
 }
 
@@ -251,8 +372,6 @@ const char *tracked_state(const Tracked *tracked)
     };
     if (!tracked_counts(tracked))
         return "off";
-    HoldReason hold = hold_now(tracked);
-    if (tracked->latest->fixed != FIXED_NO && (hold == HOLD_STARTING || hold == HOLD_REBOOTING))
-        return "running";
+    HoldReason hold = hold_now(tracked, tracked->decided ? tracked->facts.fixed : tracked->latest->fixed);
     return names[hold] ? names[hold] : "running";
 }

@@ -13,8 +13,22 @@
 /* QEMU beyond guest RAM until it has been measured: seen 60-125 MiB. */
 #define TRACKED_OVERHEAD_GUESS_BYTES (128 * MIB)
 
+/* How long things take; tests have their own. */
+typedef struct {
+    int64_t wall_second_us;  /* one second of the wall clock that statistics are stamped with */
+    int64_t driver_grace_us; /* a guest whose driver has not answered by then has none */
+    int64_t boot_settle_us;  /* after its driver's first answer a guest is left alone this long */
+    int64_t nudge_retry_us;  /* a nudge that had no effect by then is repeated */
+    int64_t adopt_still_us;  /* a balloon that stands this long has arrived */
+    int64_t adopt_silent_us; /* a guest found running that says nothing for so long is not up */
+    int64_t retry_us;        /* a refused request is repeated after this, then twice that, ... at most 16 times that */
+} TrackedTimes;
+
+TrackedTimes tracked_times_default(void);
+
 typedef struct {
     Backend *backend;
+    const TrackedTimes *times;
     BackendServer *latest; /* owned; the newest facts */
     ServerSettings settings;
     ServerTrack track; /* the policy's memory */
@@ -27,7 +41,10 @@ typedef struct {
     uint64_t asked_bytes;  /* of the request under way, when busy */
     gboolean busy;         /* a set_target has not been answered */
     gboolean asking_fresh; /* an ask_fresh has not been answered */
+    gboolean unsure;       /* a request's fate is unknown; target_bytes is the larger of what may be in force */
+    Move unsure_move;      /* ... and this is what it was for */
     int64_t retry_us;      /* a refused request is not repeated before this */
+    guint refusals;        /* in a row */
 
     gboolean seen; /* in the newest observation */
     uint64_t boot_count;
@@ -38,8 +55,11 @@ typedef struct {
     int64_t booted_us;
     gboolean settled; /* past the holds of a boot */
     int64_t nudged_us;
-    int64_t adopted_us; /* since when its balloon has stood still; while adopting */
-    gboolean adopting;  /* found running with a balloon on its way: wait till it stands */
+    uint64_t nudged_balloon_bytes; /* as it was then: any other size is the truth again */
+    gboolean adopting;             /* found running, perhaps with a balloon on its way: wait till it stands */
+    gboolean adopt_answered;       /* ... and until the guest has shown that it lives */
+    int64_t adopting_us;           /* since when */
+    int64_t adopted_us;            /* since when its balloon has stood still */
     uint64_t adopt_balloon_bytes;
 
     uint64_t last_balloon_bytes;
@@ -49,11 +69,11 @@ typedef struct {
     uint64_t sample_balloon_bytes;
 
     int64_t short_since_us; /* relief under way since; 0 = none */
-    uint64_t short_from_bytes;
     uint64_t proposed_bytes; /* observe mode: the last target that was journalled */
 } Tracked;
 
-Tracked *tracked_new(Backend *backend);
+/* tracked_new: @times: borrowed. */
+Tracked *tracked_new(Backend *backend, const TrackedTimes *times);
 void tracked_free(Tracked *tracked);
 
 /* tracked_take: a new observation. @facts: (transfer full). @now_us monotonic, @wall_s Unix time.
@@ -65,6 +85,20 @@ typedef struct {
     uint32_t weight;
     SizeSetting overhead;
 } TrackedDefaults;
+
+/*
+ * What became of a set_target:
+ *   tracked_accepted: @bytes is in force
+ *   tracked_refused:  it is not, and is not tried again for a while, longer each time
+ *   tracked_uncertain: it may or may not be, or may come to be: the larger counts, and nothing else is asked, until
+ *                      tracked_wants_confirmation() and a target that was accepted
+ *   tracked_adopt:    the same without asking: what its balloon comes to stand at is taken for the target
+ */
+void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
+void tracked_refused(Tracked *tracked, int64_t now_us);
+void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
+void tracked_adopt(Tracked *tracked, int64_t now_us);
+gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us);
 
 /* tracked_facts: what the policy is to see now. @reachable: its backend is connected. */
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us);
