@@ -10,16 +10,20 @@ static void set(json_t *object, const char *name, json_t *value)
     json_object_set_new(object, name, value);
 }
 
+/* What a hypervisor or a library says in its own words need not be UTF-8, and a field must not be missing for that. */
 static json_t *string_or_null(const char *text)
 {
-    return text ? json_string(text) : json_null();
+    if (!text)
+        return json_null();
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    return json_string(valid);
 }
 
 static json_t *strings_of(GPtrArray *texts)
 {
     json_t *array = json_array();
     for (guint i = 0; i < texts->len; i++)
-        json_array_append_new(array, json_string(texts->pdata[i]));
+        json_array_append_new(array, string_or_null(texts->pdata[i]));
     return array;
 }
 
@@ -59,16 +63,23 @@ static void set_account(json_t *object, Engine *engine)
         json_bytes_or_null(known ? u64_min(ledger->free_bytes, host->slack_wanted_bytes) : UNKNOWN));
     set(object, "memory_bytes", json_bytes_or_null(known ? host->memory_bytes : UNKNOWN));
     set(object, "available_bytes", json_bytes_or_null(known ? host->available_bytes : UNKNOWN));
-    set(object, "free_bytes", json_bytes(ledger->free_bytes));
-    set(object, "over_bytes", json_bytes(ledger->over_bytes));
-    set(object, "fixed_bytes", json_bytes(ledger->fixed_bytes));
-    set(object, "overhead_bytes", json_bytes(ledger->overhead_bytes));
-    set(object, "short_bytes", json_bytes(host->totals.short_bytes));
-    set(object, "reclaiming_bytes", json_bytes(host->totals.reclaiming_bytes));
-    set(object, "slack_wanted_bytes", json_bytes(host->slack_wanted_bytes));
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } figures[] = {
+        {"free_bytes", ledger->free_bytes},
+        {"over_bytes", ledger->over_bytes},
+        {"fixed_bytes", ledger->fixed_bytes},
+        {"overhead_bytes", ledger->overhead_bytes},
+        {"short_bytes", host->totals.short_bytes},
+        {"reclaiming_bytes", host->totals.reclaiming_bytes},
+        {"slack_wanted_bytes", host->slack_wanted_bytes},
+        {"reboot_safe_bytes", ledger->reboot_safe_bytes},
+        {"committed_peak_bytes", host->committed_peak_bytes},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(figures); i++)
+        set(object, figures[i].name, json_bytes_or_null(known ? figures[i].bytes : UNKNOWN));
     set(object, "reserved_bytes", json_bytes(engine_reserved_bytes(engine)));
-    set(object, "reboot_safe_bytes", json_bytes(ledger->reboot_safe_bytes));
-    set(object, "committed_peak_bytes", json_bytes(host->committed_peak_bytes));
     set(object, "over_seconds", json_real(host->over_seconds));
 }
 
@@ -106,11 +117,20 @@ static json_t *ballooning_of(const Tracked *tracked)
     return object;
 }
 
+/* Nothing when it is off; nothing known when it runs and the ledger has not seen it yet. */
+static json_t *committed_of(const Tracked *tracked)
+{
+    if (!tracked_counts(tracked))
+        return json_bytes(0);
+    if (!tracked->decided)
+        return json_null();
+    return json_bytes(u64_add_sat(tracked->row.held_bytes, tracked->facts.overhead_bytes));
+}
+
 static void set_figures(json_t *object, Engine *engine, const Tracked *tracked)
 {
     const BackendServer *latest = tracked->latest;
     gboolean on = tracked_counts(tracked), decided = on && tracked->decided;
-    PolicyParams params = policy_params_default();
     set(object, "maximum_bytes", json_bytes(latest->maximum_bytes));
     set(object, "minimum_bytes", json_bytes(tracked_minimum(tracked, engine_defaults(engine))));
     set(object, "weight", json_integer(tracked_weight(tracked, engine_defaults(engine))));
@@ -121,7 +141,7 @@ static void set_figures(json_t *object, Engine *engine, const Tracked *tracked)
         json_bytes_or_null(on && latest->pid > 0 ? latest->resident_bytes : UNKNOWN));
     set(object, "demand_bytes",
         json_bytes_or_null(decided && tracked->demand.known ? tracked->demand.need_bytes : UNKNOWN));
-    set(object, "committed_bytes", json_bytes(decided ? ledger_committed(&tracked->facts, &params) : 0));
+    set(object, "committed_bytes", committed_of(tracked));
     set(object, "overhead_bytes",
         json_bytes_or_null(on ? tracked_overhead(tracked, engine_defaults(engine)) : UNKNOWN));
     set(object, "allocation_bytes", json_bytes_or_null(decided ? tracked->row.allocation_bytes : UNKNOWN));
@@ -180,7 +200,7 @@ json_t *json_of_decision(const JournalEntry *entry)
     set(object, "used_bytes", json_bytes_or_null(entry->used_bytes));
     set(object, "need_bytes", json_bytes_or_null(note ? UNKNOWN : entry->need_bytes));
     set(object, "allocation_bytes", json_bytes_or_null(note ? UNKNOWN : entry->allocation_bytes));
-    set(object, "text", json_string(entry->text));
+    set(object, "text", string_or_null(entry->text));
     set(object, "performed", json_boolean(entry->performed));
     set(object, "error", string_or_null(entry->error));
     set(object, "sources", sources_of(entry->sources));

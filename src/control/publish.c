@@ -5,18 +5,41 @@
 struct MethodsPublisher {
     Engine *engine;
     ControlServer *server;
-    GHashTable *last; /* id -> json_t* last sent */
+    GHashTable *last; /* backend and id -> json_t* last sent */
 };
+
+static char *key_of(const Tracked *tracked)
+{
+    return g_strdup_printf("%p %s", (void *)tracked->backend, tracked->latest->id);
+}
+
+static gboolean is_gone(gpointer key, gpointer value, gpointer user_data)
+{
+    return !g_hash_table_contains(user_data, key);
+}
+
+/* Servers come and go for as long as somebody listens: only those there are stay remembered. */
+static void forget_gone(MethodsPublisher *publisher)
+{
+    GPtrArray *servers = engine_servers(publisher->engine);
+    if (g_hash_table_size(publisher->last) <= servers->len)
+        return;
+    g_autoptr(GHashTable) there = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (guint i = 0; i < servers->len; i++)
+        g_hash_table_add(there, key_of(servers->pdata[i]));
+    g_hash_table_foreach_remove(publisher->last, is_gone, there);
+}
 
 static void publish_server(MethodsPublisher *publisher, const Tracked *tracked)
 {
     g_autoptr(json_t) now = json_of_server(publisher->engine, tracked);
     g_autoptr(json_t) compared = json_copy(now);
     json_object_del(compared, "statistics_age_us");
-    json_t *before = g_hash_table_lookup(publisher->last, tracked->latest->id);
+    g_autofree char *key = key_of(tracked);
+    json_t *before = g_hash_table_lookup(publisher->last, key);
     if (before && json_equal(before, compared))
         return;
-    g_hash_table_insert(publisher->last, g_strdup(tracked->latest->id), g_steal_pointer(&compared));
+    g_hash_table_insert(publisher->last, g_steal_pointer(&key), g_steal_pointer(&compared));
     control_server_emit(publisher->server, "server", now);
 }
 
@@ -31,6 +54,8 @@ static void on_engine_event(Engine *engine, EngineEvent event, gconstpointer sub
         publish_server(publisher, subject);
         return;
     }
+    if (event == ENGINE_EVENT_BEAT)
+        forget_gone(publisher);
     g_autoptr(json_t) data = event == ENGINE_EVENT_BEAT ? json_of_host(engine) : json_of_decision(subject);
     control_server_emit(publisher->server, event == ENGINE_EVENT_BEAT ? "host" : "decision", data);
 }
