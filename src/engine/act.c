@@ -210,7 +210,7 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked)
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
     gboolean gives = engine->host.totals.someone_waits && row->target_bytes > tracked->demand.floor_bytes;
-    return moves || gives || row->short_bytes > 0;
+    return moves || gives || row->short_bytes > 0 || g_get_monotonic_time() < tracked->burst_until_us;
 }
 
 void engine_ask_fresh(Engine *engine)

@@ -107,7 +107,8 @@ static void end_beat(Engine *engine)
     g_clear_handle_id(&engine->deadline_source, g_source_remove);
     engine_decide(engine);
     const PlanTotals *totals = &engine->host.totals;
-    gboolean moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0;
+    gboolean moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 ||
+                      engine_bursting(engine, g_get_monotonic_time());
     guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? engine->fast_beat_ms : engine->slow_beat_ms;
     engine->hurried = engine->look_again;
     if (engine->look_again)
@@ -175,6 +176,17 @@ void engine_beat(Engine *engine)
     end_beat_if_answered(engine);
 }
 
+void engine_hurry(Engine *engine)
+{
+    if (engine->beating)
+        engine->look_again = TRUE;
+    if (engine->hurried || engine->beat_source == 0)
+        return;
+    g_source_remove(engine->beat_source);
+    engine->beat_source = g_timeout_add(EVENT_PAUSE_MS, on_beat, engine);
+    engine->hurried = TRUE;
+}
+
 /* Something changed: what is being looked at now may be older than that, so there is another look soon. */
 void engine_on_backend_event(Backend *backend, BackendEvent event, const char *id, const char *detail,
                              gpointer user_data)
@@ -186,11 +198,5 @@ void engine_on_backend_event(Backend *backend, BackendEvent event, const char *i
         connection_changed(engine, engine_backend_of(engine, backend), FALSE, detail);
     if (event == BACKEND_EVENT_CHANGED)
         return;
-    if (engine->beating)
-        engine->look_again = TRUE;
-    if (engine->hurried || engine->beat_source == 0)
-        return;
-    g_source_remove(engine->beat_source);
-    engine->beat_source = g_timeout_add(EVENT_PAUSE_MS, on_beat, engine);
-    engine->hurried = TRUE;
+    engine_hurry(engine);
 }

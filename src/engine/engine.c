@@ -258,6 +258,7 @@ void engine_free(Engine *engine)
     engine->closing = TRUE;
     g_clear_handle_id(&engine->beat_source, g_source_remove);
     g_clear_handle_id(&engine->deadline_source, g_source_remove);
+    g_clear_handle_id(&engine->burst_source, g_source_remove);
     /* Each answers what it still owes: the engine must be whole until the last has. */
     for (guint i = 0; i < engine->backends->len; i++) {
         EngineBackend *known = engine->backends->pdata[i];
@@ -290,6 +291,7 @@ void engine_add_backend(Engine *engine, Backend *backend, const char *uri)
 
 void engine_start(Engine *engine)
 {
+    engine_watch_bursts(engine);
     engine_beat(engine);
 }
 

@@ -24,9 +24,9 @@ typedef struct {
     Backend *backend;
     char *uri;
     gboolean connected;
-    char *problem;    /* NULL when connected */
-    gboolean pending; /* an observation has not been answered */
-    gboolean awaited; /* ... and this beat waits for it */
+    char *problem;     /* NULL when connected */
+    gboolean pending;  /* an observation has not been answered */
+    gboolean awaited;  /* ... and this beat waits for it */
     GHashTable *by_id; /* id -> Tracked, borrowed */
 } EngineBackend;
 

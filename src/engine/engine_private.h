@@ -27,18 +27,23 @@ struct Engine {
     gpointer listener_data;
     int64_t started_us;
     int64_t last_decided_us;
-    guint beat_source, deadline_source;
+    guint beat_source, deadline_source, burst_source;
     gboolean beating;         /* a look is under way */
     gboolean look_again;      /* ... and something has happened since it began */
     gboolean hurried;         /* the next beat has been moved forward already */
     gboolean host_unreadable; /* and that has been said */
-    gboolean closing; /* answers that come now change nothing any more */
+    gboolean closing;         /* answers that come now change nothing any more */
 };
 
 /* beat.c: asks all backends; ends in engine_decide(), which sets when the next one is due. */
 void engine_beat(Engine *engine);
 void engine_on_backend_event(Backend *backend, BackendEvent event, const char *id, const char *detail,
                              gpointer user_data);
+/* beat.c: something happened that cannot wait for the next beat. */
+void engine_hurry(Engine *engine);
+/* burst.c: begins to watch residencies; and whether any guest has grown within the last second. */
+void engine_watch_bursts(Engine *engine);
+gboolean engine_bursting(const Engine *engine, int64_t now_us);
 /* engine.c: from the newest facts to actions. */
 void engine_decide(Engine *engine);
 /* act.c: carries out the newest decision. */

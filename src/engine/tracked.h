@@ -21,7 +21,8 @@ typedef struct {
     int64_t nudge_retry_us;  /* a nudge that had no effect by then is repeated */
     int64_t adopt_still_us;  /* a balloon that stands this long has arrived */
     int64_t adopt_silent_us; /* a guest found running that says nothing for so long is not up */
-    int64_t retry_us;        /* a refused request is repeated after this, then twice that, ... at most 16 times that */
+    int64_t
+        retry_us; /* a refused request is repeated after this, then twice that, ... at most 16 times that */
 } TrackedTimes;
 
 TrackedTimes tracked_times_default(void);
@@ -41,10 +42,10 @@ typedef struct {
     uint64_t asked_bytes;  /* of the request under way, when busy */
     gboolean busy;         /* a set_target has not been answered */
     gboolean asking_fresh; /* an ask_fresh has not been answered */
-    gboolean unsure;       /* a request's fate is unknown; target_bytes is the larger of what may be in force */
-    Move unsure_move;      /* ... and this is what it was for */
-    int64_t retry_us;      /* a refused request is not repeated before this */
-    guint refusals;        /* in a row */
+    gboolean unsure;  /* a request's fate is unknown; target_bytes is the larger of what may be in force */
+    Move unsure_move; /* ... and this is what it was for */
+    int64_t retry_us; /* a refused request is not repeated before this */
+    guint refusals;   /* in a row */
 
     gboolean seen; /* in the newest observation */
     uint64_t boot_count;
@@ -68,7 +69,10 @@ typedef struct {
     int64_t sample_us;
     uint64_t sample_balloon_bytes;
 
-    int64_t short_since_us; /* relief under way since; 0 = none */
+    uint64_t burst_low_bytes; /* the lowest residency since its last step up */
+    int64_t burst_until_us;   /* it touches memory: asked for fresh statistics until then */
+
+    int64_t short_since_us;  /* relief under way since; 0 = none */
     uint64_t proposed_bytes; /* observe mode: the last target that was journalled */
 } Tracked;
 
