@@ -46,7 +46,7 @@ static Layout make_layout(const TopModel *model, int width)
     if (layout.narrow) {
         layout.name = MAX(width - 2 - figures, 4);
         layout.bar_x = 2;
-        layout.bar = width - 2;
+        layout.bar = MAX(width - 2, 1);
         return layout;
     }
     layout.name = CLAMP(longest_name(model), 8, width / 6 + 1);

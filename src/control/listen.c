@@ -92,7 +92,8 @@ static int take_lock(const char *path, GError **error)
 static void drop_lock(int fd, const char *path)
 {
     g_autofree char *lock_path = g_strconcat(path, ".lock", NULL);
-    unlink(lock_path); /* while still held: see lock_is_current() */
+    if (lock_is_current(fd, lock_path))
+        unlink(lock_path); /* while still held, so that nobody can have locked it meanwhile */
     close(fd);
 }
 

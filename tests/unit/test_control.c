@@ -1,0 +1,904 @@
+/* The control socket with real sockets: what good clients get, and what no client can do to it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "control/client.h"
+#include "control/connection.h"
+#include "control/request.h"
+#include "control/server.h"
+
+#define PATIENCE_US (20 * G_USEC_PER_SEC)
+#define NOBODY      65534
+
+typedef struct {
+    char *folder, *path;
+    ControlServer *server;
+    guint calls;
+    ControlCaller caller;
+} Fixture;
+
+static json_t *dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer user_data,
+                        GError **error)
+{
+    Fixture *fixture = user_data;
+    fixture->calls++;
+    fixture->caller = *caller;
+    if (strcmp(method, "echo") == 0)
+        return json_incref(params);
+    if (strcmp(method, "large") == 0) {
+        g_autofree char *text = g_strnfill(100 * 1024, 'x');
+        return json_pack("{s:s}", "text", text);
+    }
+    if (strcmp(method, "fail") == 0)
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM, "server web-1: 12 bytes are missing");
+    if (strcmp(method, "fail-elsewhere") == 0)
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "a broken \xff name");
+    return NULL;
+}
+
+static void set_up(Fixture *fixture, gconstpointer data)
+{
+    GError *error = NULL;
+    fixture->folder = g_dir_make_tmp("aerostat-control-XXXXXX", &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(chmod(fixture->folder, 0755), ==, 0);
+    fixture->path = g_build_filename(fixture->folder, "run", "control.sock", NULL);
+    fixture->server = control_server_new(fixture->path, NULL, dispatch, fixture, &error);
+    g_assert_no_error(error);
+}
+
+static void tear_down(Fixture *fixture, gconstpointer data)
+{
+    control_server_free(fixture->server);
+    g_assert_false(g_file_test(fixture->path, G_FILE_TEST_EXISTS));
+    g_autofree char *run = g_path_get_dirname(fixture->path);
+    g_assert_cmpint(g_rmdir(run), ==, 0); /* so nothing was left in it */
+    g_assert_cmpint(g_rmdir(fixture->folder), ==, 0);
+    g_free(fixture->path);
+    g_free(fixture->folder);
+}
+
+/* --- a client that may misbehave --- */
+
+static int raw_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    g_assert_cmpint(fcntl(fd, F_SETFL, O_NONBLOCK), ==, 0);
+    return fd;
+}
+
+static void turn(void)
+{
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+}
+
+static void say(int fd, const char *text)
+{
+    gsize length = strlen(text), done = 0;
+    while (done < length) {
+        ssize_t sent = send(fd, text + done, length - done, MSG_NOSIGNAL);
+        if (sent > 0)
+            done += (gsize)sent;
+        else
+            g_assert_cmpint(errno, ==, EAGAIN);
+        turn();
+    }
+}
+
+/* The next line, or NULL when the server has closed. One byte at a time: slow, and needs no buffer. */
+static char *hear(int fd)
+{
+    GString *line = g_string_new(NULL);
+    int64_t deadline_us = g_get_monotonic_time() + PATIENCE_US;
+    for (;;) {
+        char c;
+        ssize_t got = recv(fd, &c, 1, 0);
+        if (got == 1 && c == '\n')
+            return g_string_free(line, FALSE);
+        if (got == 1) {
+            g_string_append_c(line, c);
+            continue;
+        }
+        if (got == 0 || errno == ECONNRESET) {
+            g_string_free(line, TRUE);
+            return NULL;
+        }
+        g_assert_cmpint(errno, ==, EAGAIN);
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline_us);
+        g_main_context_iteration(NULL, FALSE);
+    }
+}
+
+static json_t *hear_json(int fd)
+{
+    g_autofree char *line = hear(fd);
+    g_assert_nonnull(line);
+    json_t *value = json_loads(line, 0, NULL);
+    g_assert_nonnull(value);
+    g_assert_cmpstr(json_string_value(json_object_get(value, "jsonrpc")), ==, "2.0");
+    return value;
+}
+
+static void hear_end(int fd)
+{
+    g_autofree char *line = hear(fd);
+    g_assert_null(line);
+}
+
+static json_int_t error_code(json_t *answer)
+{
+    json_t *error = json_object_get(answer, "error");
+    g_assert_true(json_is_object(error));
+    g_assert_true(json_is_string(json_object_get(error, "message")));
+    g_assert_true(json_is_string(json_object_get(json_object_get(error, "data"), "kind")));
+    return json_integer_value(json_object_get(error, "code"));
+}
+
+static const char *error_kind(json_t *answer)
+{
+    return json_string_value(
+        json_object_get(json_object_get(json_object_get(answer, "error"), "data"), "kind"));
+}
+
+/* The server is still there, for others and for good requests. */
+static void check_alive(Fixture *fixture)
+{
+    int fd = raw_connect(fixture->path);
+    say(fd, "{\"jsonrpc\":\"2.0\",\"id\":\"alive\",\"method\":\"echo\",\"params\":{\"a\":1}}\n");
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_cmpstr(json_string_value(json_object_get(answer, "id")), ==, "alive");
+    g_assert_cmpint(json_integer_value(json_object_get(json_object_get(answer, "result"), "a")), ==, 1);
+    close(fd);
+    turn();
+}
+
+/* --- requests --- */
+
+static void test_answers(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    say(fd, "{\"jsonrpc\":\"2.0\",\"id\":9007199254740993,\"method\":\"echo\",\"params\":{\"bytes\":"
+            "72057594037927935}}\n"
+            "\n  \r\n" /* empty lines are nobody's request */
+            "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"echo\"}\n");
+    g_autoptr(json_t) first = hear_json(fd), second = hear_json(fd);
+    g_assert_cmpint(json_integer_value(json_object_get(first, "id")), ==, 9007199254740993);
+    g_assert_cmpint(json_integer_value(json_object_get(json_object_get(first, "result"), "bytes")), ==,
+                    72057594037927935);
+    g_assert_true(json_is_null(json_object_get(second, "id")));
+    g_assert_true(json_is_object(json_object_get(second, "result")));
+    g_assert_true(fixture->caller.operator_);
+    g_assert_cmpint(fixture->caller.pid, ==, getpid());
+    g_assert_cmpint((int)fixture->caller.uid, ==, (int)getuid());
+    close(fd);
+}
+
+static void test_notification(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    say(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}\n{\"jsonrpc\":\"2.0\",\"method\":\"fail\"}\n"
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"echo\"}\n");
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_cmpint(json_integer_value(json_object_get(answer, "id")), ==, 3);
+    g_assert_cmpuint(fixture->calls, ==, 3);
+    close(fd);
+}
+
+static void test_errors(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    say(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"fail\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":"
+            "\"no\\u001b[2J\"}\n"
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"fail-elsewhere\"}\n");
+    g_autoptr(json_t) no_room = hear_json(fd), unknown = hear_json(fd), elsewhere = hear_json(fd);
+    g_assert_cmpint(error_code(no_room), ==, error_code_jsonrpc(AEROSTAT_ERROR_NO_ROOM));
+    g_assert_cmpstr(error_kind(no_room), ==, "no-room");
+    g_assert_cmpint(error_code(unknown), ==, JSONRPC_METHOD_NOT_FOUND);
+    g_assert_cmpstr(error_kind(unknown), ==, "not-found");
+    g_assert_cmpstr(error_kind(elsewhere), ==, "failed");
+    close(fd);
+}
+
+static void test_bad_requests(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *line;
+        int code;
+        int id; /* that comes back; 0: null */
+    } rows[] = {
+        {"nonsense", JSONRPC_PARSE_ERROR, 0},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"", JSONRPC_PARSE_ERROR, 0},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"} x", JSONRPC_PARSE_ERROR, 0},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"echo\"}", JSONRPC_PARSE_ERROR, 0},
+        {"\xff\xfe", JSONRPC_PARSE_ERROR, 0},
+        {"42", JSONRPC_INVALID_REQUEST, 0},
+        {"\"echo\"", JSONRPC_INVALID_REQUEST, 0},
+        {"null", JSONRPC_INVALID_REQUEST, 0},
+        {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}]", JSONRPC_INVALID_REQUEST, 0},
+        {"[]", JSONRPC_INVALID_REQUEST, 0},
+        {"{}", JSONRPC_INVALID_REQUEST, 0},
+        {"{\"jsonrpc\":\"1.0\",\"id\":7,\"method\":\"echo\"}", JSONRPC_INVALID_REQUEST, 7},
+        {"{\"jsonrpc\":2.0,\"id\":7,\"method\":\"echo\"}", JSONRPC_INVALID_REQUEST, 7},
+        {"{\"id\":7,\"method\":\"echo\"}", JSONRPC_INVALID_REQUEST, 7},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7}", JSONRPC_INVALID_REQUEST, 7},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":5}", JSONRPC_INVALID_REQUEST, 7},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"\"}", JSONRPC_INVALID_REQUEST, 7},
+        {"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"echo\"}", JSONRPC_INVALID_REQUEST, 0},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"echo\",\"params\":[1]}", JSONRPC_INVALID_PARAMS, 7},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"echo\",\"params\":null}", JSONRPC_INVALID_PARAMS, 7},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"echo\",\"params\":\"x\"}", JSONRPC_INVALID_PARAMS, 7},
+    };
+    int fd = raw_connect(fixture->path);
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_test_message("row %zu", i);
+        say(fd, rows[i].line);
+        say(fd, "\n");
+        g_autoptr(json_t) answer = hear_json(fd);
+        g_assert_cmpint(error_code(answer), ==, rows[i].code);
+        g_assert_cmpint(json_integer_value(json_object_get(answer, "id")), ==, rows[i].id);
+    }
+    g_assert_cmpuint(fixture->calls, ==, 0);
+    close(fd);
+    check_alive(fixture);
+}
+
+static void test_deep(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *open = g_strnfill(30000, '['), *close_ = g_strnfill(30000, ']');
+    g_autofree char *line = g_strdup_printf(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{\"a\":%s%s}}\n", open, close_);
+    int fd = raw_connect(fixture->path);
+    say(fd, line);
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_cmpint(error_code(answer), ==, JSONRPC_PARSE_ERROR);
+    close(fd);
+    check_alive(fixture);
+}
+
+/* --- lines --- */
+
+static char *padded_request(gsize length)
+{
+    const char *head = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{\"a\":\"",
+               *tail = "\"}}";
+    g_autofree char *fill = g_strnfill(length - strlen(head) - strlen(tail), 'x');
+    return g_strconcat(head, fill, tail, NULL);
+}
+
+static void test_longest_line(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *line = padded_request(LINE_LIMIT_BYTES);
+    int fd = raw_connect(fixture->path);
+    say(fd, line);
+    say(fd, "\n");
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_nonnull(json_object_get(answer, "result"));
+    close(fd);
+}
+
+static void test_oversized_line(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *line = padded_request(LINE_LIMIT_BYTES + 1);
+    int fd = raw_connect(fixture->path);
+    say(fd, line);
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_cmpstr(error_kind(answer), ==, "invalid");
+    g_assert_true(json_is_null(json_object_get(answer, "id")));
+    hear_end(fd);
+    close(fd);
+    g_assert_cmpuint(fixture->calls, ==, 0);
+    check_alive(fixture);
+}
+
+static void test_half_lines(Fixture *fixture, gconstpointer data)
+{
+    const char *request = "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"echo\"}\n";
+    int fd = raw_connect(fixture->path);
+    for (const char *p = request; *p != '\0'; p++) {
+        char byte[2] = {*p, '\0'};
+        say(fd, byte);
+    }
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_cmpint(json_integer_value(json_object_get(answer, "id")), ==, 5);
+    say(fd, "{\"jsonrpc\":\"2.0\",");
+    close(fd); /* in the middle of a line */
+    turn();
+    g_assert_cmpuint(fixture->calls, ==, 1);
+    check_alive(fixture);
+}
+
+static void test_half_close(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    say(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"large\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":"
+            "\"large\"}\n"
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"large\"}\n{\"half");
+    shutdown(fd, SHUT_WR);
+    for (int id = 1; id <= 3; id++) {
+        g_autoptr(json_t) answer = hear_json(fd);
+        g_assert_cmpint(json_integer_value(json_object_get(answer, "id")), ==, id);
+    }
+    hear_end(fd);
+    close(fd);
+}
+
+/* What was asked for is done although the client did not wait for the answer. */
+static void test_ask_and_leave(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    const char *request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}\n";
+    g_assert_cmpint(send(fd, request, strlen(request), 0), ==, (ssize_t)strlen(request));
+    close(fd);
+    for (int i = 0; i < 10; i++)
+        turn();
+    g_assert_cmpuint(fixture->calls, ==, 1);
+}
+
+/* --- too much --- */
+
+static void test_flood(Fixture *fixture, gconstpointer data)
+{
+    enum { N = 10000 };
+    GString *all = g_string_new(NULL);
+    for (int i = 0; i < N; i++)
+        g_string_append_printf(all, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"echo\"}\n", i);
+    int fd = raw_connect(fixture->path);
+    gsize done = 0;
+    g_autoptr(GByteArray) heard = g_byte_array_new();
+    int64_t deadline_us = g_get_monotonic_time() + PATIENCE_US;
+    int lines = 0;
+    while (lines < N) {
+        if (done < all->len) {
+            ssize_t sent = send(fd, all->str + done, all->len - done, MSG_NOSIGNAL);
+            done += sent > 0 ? (gsize)sent : 0;
+        }
+        g_main_context_iteration(NULL, FALSE);
+        guint8 buffer[4096];
+        ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+        if (got > 0)
+            g_byte_array_append(heard, buffer, (guint)got);
+        for (ssize_t i = 0; i < got; i++)
+            lines += buffer[i] == '\n' ? 1 : 0;
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline_us);
+    }
+    g_byte_array_append(heard, (const guint8 *)"", 1);
+    g_auto(GStrv) answers = g_strsplit((const char *)heard->data, "\n", 0);
+    for (int i = 0; i < N; i++) { /* every one, in order */
+        g_autofree char *expected = g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":{}}", i);
+        g_assert_cmpstr(answers[i], ==, expected);
+    }
+    g_string_free(all, TRUE);
+    close(fd);
+}
+
+static void test_never_reads(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    const char *request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"large\"}\n";
+    for (int i = 0; i < 20000; i++) {
+        send(fd, request, strlen(request), MSG_NOSIGNAL);
+        g_main_context_iteration(NULL, FALSE);
+    }
+    turn(); /* would never end if a full client kept the loop busy */
+    /* 100 KiB each: what the limit and the kernel's own buffer hold, and not one request more. */
+    g_assert_cmpuint(fixture->calls, <, 64);
+    check_alive(fixture);
+    close(fd);
+    turn();
+    check_alive(fixture);
+}
+
+static void test_too_many(Fixture *fixture, gconstpointer data)
+{
+    int fds[128];
+    for (gsize i = 0; i < G_N_ELEMENTS(fds); i++) {
+        fds[i] = raw_connect(fixture->path);
+        turn();
+    }
+    int late = raw_connect(fixture->path);
+    g_autoptr(json_t) refusal = hear_json(late);
+    g_assert_cmpstr(error_kind(refusal), ==, "unavailable");
+    hear_end(late);
+    close(late);
+    for (gsize i = 0; i < G_N_ELEMENTS(fds); i++)
+        close(fds[i]);
+    turn();
+    check_alive(fixture);
+}
+
+/* --- events --- */
+
+static json_t *hear_event(int fd, const char *type)
+{
+    g_autoptr(json_t) event = hear_json(fd);
+    g_assert_cmpstr(json_string_value(json_object_get(event, "method")), ==, "event");
+    g_assert_null(json_object_get(event, "id"));
+    json_t *params = json_object_get(event, "params");
+    g_assert_cmpstr(json_string_value(json_object_get(params, "type")), ==, type);
+    return json_incref(json_object_get(params, "data"));
+}
+
+static void subscribe(int fd)
+{
+    say(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"events\"}\n");
+    g_autoptr(json_t) answer = hear_json(fd);
+    g_assert_true(json_is_true(json_object_get(json_object_get(answer, "result"), "subscribed")));
+}
+
+static void test_events(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(json_t) fact = json_pack("{s:i}", "n", 5);
+    control_server_emit(fixture->server, "host", fact); /* nobody listens: nothing happens */
+    int reader = raw_connect(fixture->path), other = raw_connect(fixture->path);
+    subscribe(reader);
+    g_assert_cmpuint(control_server_subscribers(fixture->server), ==, 1);
+    control_server_emit(fixture->server, "decision", fact);
+    g_autoptr(json_t) event = hear_event(reader, "decision");
+    g_assert_true(json_equal(event, fact));
+
+    /* Calls go on beside the events, and who did not ask gets none. */
+    say(other, "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"echo\"}\n");
+    say(reader, "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"echo\"}\n");
+    g_autoptr(json_t) answer = hear_json(other), own = hear_json(reader);
+    g_assert_cmpint(json_integer_value(json_object_get(answer, "id")), ==, 2);
+    g_assert_cmpint(json_integer_value(json_object_get(own, "id")), ==, 3);
+    close(reader);
+    turn();
+    g_assert_cmpuint(control_server_subscribers(fixture->server), ==, 0);
+    close(other);
+}
+
+static void test_slow_reader(Fixture *fixture, gconstpointer data)
+{
+    enum { N = 3000 };
+    int slow = raw_connect(fixture->path);
+    subscribe(slow);
+    g_autofree char *padding = g_strnfill(1000, 'x');
+    for (int i = 0; i < N; i++) {
+        g_autoptr(json_t) fact = json_pack("{s:i, s:s}", "n", i, "padding", padding);
+        control_server_emit(fixture->server, "host", fact);
+        g_main_context_iteration(NULL, FALSE);
+    }
+    json_int_t heard = 0, lost = 0, last = -1;
+    while (lost == 0) {
+        g_autoptr(json_t) event = hear_json(slow);
+        json_t *params = json_object_get(event, "params");
+        const char *type = json_string_value(json_object_get(params, "type"));
+        if (strcmp(type, "lost") == 0) {
+            lost = json_integer_value(json_object_get(json_object_get(params, "data"), "events"));
+            break;
+        }
+        json_int_t n = json_integer_value(json_object_get(json_object_get(params, "data"), "n"));
+        g_assert_cmpint(n, ==, last + 1); /* until then, all of them */
+        last = n;
+        heard++;
+    }
+    g_assert_cmpint(heard + lost, ==, N);
+    g_autoptr(json_t) fact = json_pack("{s:i}", "n", 1);
+    control_server_emit(fixture->server, "host", fact);
+    g_autoptr(json_t) event = hear_event(slow, "host");
+    close(slow);
+    check_alive(fixture);
+}
+
+static void test_reader_without_writing(Fixture *fixture, gconstpointer data)
+{
+    int fd = raw_connect(fixture->path);
+    subscribe(fd);
+    shutdown(fd, SHUT_WR); /* says nothing more, still listens */
+    turn();
+    g_autoptr(json_t) fact = json_pack("{s:i}", "n", 5);
+    control_server_emit(fixture->server, "host", fact);
+    g_autoptr(json_t) event = hear_event(fd, "host");
+    close(fd);
+    turn();
+    g_assert_cmpuint(control_server_subscribers(fixture->server), ==, 0);
+}
+
+/* --- who may have the socket --- */
+
+/* A dead socket's file, as SIGKILL leaves it. */
+static void leave_stale(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(dead, (struct sockaddr *)&address, sizeof address), ==, 0);
+    close(dead);
+}
+
+static void test_second_server(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(control_server_new(fixture->path, NULL, dispatch, fixture, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT);
+    g_autofree char *process = g_strdup_printf("process %d", (int)getpid());
+    g_assert_nonnull(strstr(error->message, process));
+    check_alive(fixture);
+}
+
+static void test_lock_gone(Fixture *fixture, gconstpointer data)
+{
+    /* Somebody removed the lock file: a socket that answers is still not taken over. */
+    g_autofree char *lock = g_strconcat(fixture->path, ".lock", NULL);
+    g_assert_cmpint(g_unlink(lock), ==, 0);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(control_server_new(fixture->path, NULL, dispatch, fixture, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT);
+    check_alive(fixture);
+}
+
+static void test_stale_socket(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(fixture->folder, "stale.sock", NULL);
+    leave_stale(path);
+    GError *error = NULL;
+    ControlServer *server = control_server_new(path, NULL, dispatch, fixture, &error);
+    g_assert_no_error(error);
+    struct stat info;
+    g_assert_cmpint(stat(path, &info), ==, 0);
+    g_assert_cmpuint(info.st_mode & 0777, ==, 0660);
+    control_server_free(server);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
+static void test_bad_paths(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strnfill(120, 'x');
+    g_autofree char *long_path = g_build_filename(fixture->folder, name, NULL);
+    g_assert_null(control_server_new(long_path, NULL, dispatch, fixture, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
+    g_clear_error(&error);
+    g_assert_null(control_server_new("", NULL, dispatch, fixture, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
+    g_clear_error(&error);
+
+    g_autofree char *file = g_build_filename(fixture->folder, "file", NULL);
+    g_assert_true(g_file_set_contents(file, "mine", -1, NULL));
+    g_assert_null(control_server_new(file, NULL, dispatch, fixture, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT);
+    g_autofree char *contents = NULL;
+    g_assert_true(g_file_get_contents(file, &contents, NULL, NULL));
+    g_assert_cmpstr(contents, ==, "mine");
+    g_assert_cmpint(g_unlink(file), ==, 0);
+}
+
+/* One daemon of many: waits for the start, says how it went, and holds what it won until all have tried. */
+static G_NORETURN void race(const char *path, const int go[2], const int tried[2], const int done[2])
+{
+    char c = 'x';
+    close(go[1]);
+    close(done[1]);
+    if (read(go[0], &c, 1) < 0)
+        _exit(9);
+    ControlServer *server = control_server_new(path, NULL, dispatch, NULL, NULL);
+    c = server != NULL ? 'y' : 'n';
+    if (write(tried[1], &c, 1) != 1 || read(done[0], &c, 1) < 0)
+        _exit(9);
+    control_server_free(server);
+    _exit(0);
+}
+
+static int count_winners(const char *path)
+{
+    enum { N = 8 };
+    int go[2], tried[2], done[2], winners = 0;
+    g_assert_cmpint(pipe(go) | pipe(tried) | pipe(done), ==, 0);
+    pid_t pids[N];
+    for (int i = 0; i < N; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            race(path, go, tried, done);
+    }
+    close(go[1]);
+    close(tried[1]);
+    for (int i = 0; i < N; i++) {
+        char c;
+        g_assert_cmpint(read(tried[0], &c, 1), ==, 1);
+        winners += c == 'y' ? 1 : 0;
+    }
+    close(done[1]);
+    for (int i = 0; i < N; i++)
+        g_assert_cmpint(waitpid(pids[i], NULL, 0), ==, pids[i]);
+    close(go[0]);
+    close(tried[0]);
+    close(done[0]);
+    return winners;
+}
+
+/* Many daemons starting at the same time over a dead one's socket: one wins. */
+static void test_race(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(fixture->folder, "race.sock", NULL);
+    for (int round = 0; round < 20; round++) {
+        leave_stale(path);
+        g_assert_cmpint(count_winners(path), ==, 1);
+        g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    }
+}
+
+/* --- who may ask --- */
+
+/* In a child with another identity: how opening and calling ends, as an exit status. */
+static int call_as(Fixture *fixture, uid_t uid, gid_t extra_group)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setgroups(extra_group != 0 ? 1 : 0, &extra_group) < 0 || setgid(NOBODY) < 0 || setuid(uid) < 0)
+            _exit(99);
+        g_autoptr(GError) error = NULL;
+        ControlClient *client = control_client_open(fixture->path, &error);
+        if (client == NULL)
+            _exit(10 + error->code);
+        json_t *result = control_client_call(client, "echo", NULL, 10000, &error);
+        _exit(result != NULL ? 0 : 50 + error->code);
+    }
+    int status;
+    int64_t deadline_us = g_get_monotonic_time() + PATIENCE_US;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(1000);
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline_us);
+    }
+    g_assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_foreign_user(Fixture *fixture, gconstpointer data)
+{
+    if (getuid() != 0) {
+        g_test_skip("only root can try being somebody else");
+        return;
+    }
+    g_assert_cmpint(call_as(fixture, NOBODY, 0), ==, 10 + AEROSTAT_ERROR_DENIED); /* the file's mode */
+    g_assert_cmpint(chmod(fixture->path, 0666), ==, 0);
+    g_assert_cmpint(call_as(fixture, NOBODY, 0), ==, 50 + AEROSTAT_ERROR_DENIED); /* the peer's credentials */
+    g_assert_cmpuint(fixture->calls, ==, 0);
+    check_alive(fixture);
+}
+
+static void test_group(Fixture *fixture, gconstpointer data)
+{
+    struct group *group = getgrnam("daemon");
+    if (getuid() != 0 || group == NULL) {
+        g_test_skip("needs root and a group \"daemon\"");
+        return;
+    }
+    gid_t gid = group->gr_gid;
+    control_server_free(fixture->server);
+    g_autoptr(GError) error = NULL;
+    fixture->server = control_server_new(fixture->path, "daemon", dispatch, fixture, &error);
+    g_assert_no_error(error);
+    struct stat info;
+    g_assert_cmpint(stat(fixture->path, &info), ==, 0);
+    g_assert_cmpuint(info.st_gid, ==, gid);
+    g_assert_cmpint(call_as(fixture, NOBODY, gid), ==, 0);
+    g_assert_true(fixture->caller.operator_);
+    g_assert_cmpint(call_as(fixture, NOBODY, 0), ==, 10 + AEROSTAT_ERROR_DENIED);
+
+    control_server_free(fixture->server);
+    fixture->server = control_server_new(fixture->path, "no-such-group-here", dispatch, fixture, &error);
+    g_assert_no_error(error);
+    check_alive(fixture);
+}
+
+/* --- the client --- */
+
+typedef struct {
+    const char *path, *method;
+    int timeout_ms;
+    json_t *result;
+    GError *error;
+    gint finished;
+} Call;
+
+static gpointer call_in_thread(gpointer user_data)
+{
+    Call *call = user_data;
+    ControlClient *client = control_client_open(call->path, &call->error);
+    if (client != NULL) {
+        call->result = control_client_call(client, call->method, json_pack("{s:i}", "a", 7), call->timeout_ms,
+                                           &call->error);
+        control_client_free(client);
+    }
+    g_atomic_int_set(&call->finished, 1);
+    return NULL;
+}
+
+static Call call_method(const char *path, const char *method, int timeout_ms, gboolean serve)
+{
+    Call call = {.path = path, .method = method, .timeout_ms = timeout_ms};
+    GThread *thread = g_thread_new("call", call_in_thread, &call);
+    while (serve && g_atomic_int_get(&call.finished) == 0) {
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(100);
+    }
+    g_thread_join(thread);
+    return call;
+}
+
+static void test_client(Fixture *fixture, gconstpointer data)
+{
+    Call good = call_method(fixture->path, "echo", 10000, TRUE);
+    g_assert_no_error(good.error);
+    g_assert_cmpint(json_integer_value(json_object_get(good.result, "a")), ==, 7);
+    json_decref(good.result);
+
+    Call large = call_method(fixture->path, "large", 10000, TRUE);
+    g_assert_no_error(large.error);
+    g_assert_cmpuint(json_string_length(json_object_get(large.result, "text")), ==, 100 * 1024);
+    json_decref(large.result);
+
+    Call failed = call_method(fixture->path, "fail", 10000, TRUE);
+    g_assert_error(failed.error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM);
+    g_assert_cmpstr(failed.error->message, ==, "server web-1: 12 bytes are missing");
+    g_clear_error(&failed.error);
+
+    Call stuck = call_method(fixture->path, "echo", 200, FALSE); /* nobody runs the server's loop */
+    g_assert_error(stuck.error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
+    g_clear_error(&stuck.error);
+    turn();
+    check_alive(fixture);
+}
+
+static void test_client_unavailable(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(fixture->folder, "nobody.sock", NULL);
+    g_assert_null(control_client_open(path, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "systemctl status aerostatd"));
+    g_clear_error(&error);
+    g_assert_null(control_client_open("", &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
+}
+
+/* Something else listens there: it says @words and hangs up. */
+static GError *call_stranger(Fixture *fixture, const char *words)
+{
+    g_autofree char *path = g_build_filename(fixture->folder, "stranger.sock", NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(listener, (struct sockaddr *)&address, sizeof address), ==, 0);
+    g_assert_cmpint(listen(listener, 1), ==, 0);
+    Call call = {.path = path, .method = "status", .timeout_ms = 10000};
+    GThread *thread = g_thread_new("call", call_in_thread, &call);
+    int fd = accept(listener, NULL, NULL);
+    g_assert_cmpint(send(fd, words, strlen(words), MSG_NOSIGNAL), ==, (ssize_t)strlen(words));
+    close(fd);
+    g_thread_join(thread);
+    close(listener);
+    g_assert_cmpint(g_unlink(path), ==, 0);
+    g_assert_null(call.result);
+    return call.error;
+}
+
+static void test_client_stranger(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *words;
+        AerostatError code;
+    } rows[] = {
+        {"", AEROSTAT_ERROR_UNAVAILABLE},
+        {"half a line", AEROSTAT_ERROR_UNAVAILABLE},
+        {"220 mail ready\r\n", AEROSTAT_ERROR_FAILED},
+        {"[]\n", AEROSTAT_ERROR_FAILED},
+        {"{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{}}\n", AEROSTAT_ERROR_UNAVAILABLE},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":\"odd\"}\n", AEROSTAT_ERROR_FAILED},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1}\n", AEROSTAT_ERROR_FAILED},
+        {"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":1,\"message\":\"no\",\"data\":{\"kind\":"
+         "\"denied\"}}}\n",
+         AEROSTAT_ERROR_DENIED},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_test_message("row %zu", i);
+        g_autoptr(GError) error = call_stranger(fixture, rows[i].words);
+        g_assert_error(error, AEROSTAT_ERROR, (int)rows[i].code);
+    }
+}
+
+static gpointer follow_in_thread(gpointer user_data)
+{
+    Call *call = user_data;
+    ControlClient *client = control_client_open(call->path, &call->error);
+    g_assert_no_error(call->error);
+    g_autoptr(json_t) subscribed = control_client_call(client, "events", NULL, 10000, &call->error);
+    g_assert_no_error(call->error);
+    /* The call's answer comes behind events that are there already: they are kept. */
+    g_autoptr(json_t) echoed = control_client_call(client, "echo", NULL, 10000, &call->error);
+    g_assert_no_error(call->error);
+    while (call->error == NULL) {
+        g_autoptr(json_t) event = control_client_next_event(client, &call->error);
+        if (event != NULL)
+            call->timeout_ms += (int)json_integer_value(json_object_get(json_object_get(event, "data"), "n"));
+        struct pollfd fd = {.fd = control_client_fd(client), .events = POLLIN};
+        if (event == NULL && call->error == NULL)
+            poll(&fd, 1, 1000);
+    }
+    control_client_free(client);
+    g_atomic_int_set(&call->finished, 1);
+    return NULL;
+}
+
+static void test_client_events(Fixture *fixture, gconstpointer data)
+{
+    Call call = {.path = fixture->path};
+    GThread *thread = g_thread_new("follow", follow_in_thread, &call);
+    int64_t deadline_us = g_get_monotonic_time() + PATIENCE_US;
+    while (control_server_subscribers(fixture->server) == 0) {
+        g_main_context_iteration(NULL, FALSE);
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline_us);
+    }
+    for (int n = 1; n <= 100; n++) {
+        g_autoptr(json_t) fact = json_pack("{s:i}", "n", n);
+        control_server_emit(fixture->server, "host", fact);
+    }
+    while (fixture->calls == 0 && g_get_monotonic_time() < deadline_us)
+        g_main_context_iteration(NULL, FALSE);
+    turn();
+    g_clear_pointer(&fixture->server, control_server_free); /* the daemon goes */
+    g_thread_join(thread);
+    g_assert_error(call.error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
+    g_clear_error(&call.error);
+    g_assert_cmpint(call.timeout_ms, ==, 5050);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    static const struct {
+        const char *name;
+        void (*run)(Fixture *fixture, gconstpointer data);
+    } tests[] = {
+        {"answers", test_answers},
+        {"notification", test_notification},
+        {"errors", test_errors},
+        {"bad-requests", test_bad_requests},
+        {"deep", test_deep},
+        {"longest-line", test_longest_line},
+        {"oversized-line", test_oversized_line},
+        {"half-lines", test_half_lines},
+        {"half-close", test_half_close},
+        {"ask-and-leave", test_ask_and_leave},
+        {"flood", test_flood},
+        {"never-reads", test_never_reads},
+        {"too-many", test_too_many},
+        {"events", test_events},
+        {"slow-reader", test_slow_reader},
+        {"reader-without-writing", test_reader_without_writing},
+        {"second-server", test_second_server},
+        {"lock-gone", test_lock_gone},
+        {"stale-socket", test_stale_socket},
+        {"bad-paths", test_bad_paths},
+        {"race", test_race},
+        {"foreign-user", test_foreign_user},
+        {"group", test_group},
+        {"client", test_client},
+        {"client-unavailable", test_client_unavailable},
+        {"client-stranger", test_client_stranger},
+        {"client-events", test_client_events},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strconcat("/control/", tests[i].name, NULL);
+        g_test_add(path, Fixture, NULL, set_up, tests[i].run, tear_down);
+    }
+    return g_test_run();
+}
