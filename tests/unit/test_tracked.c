@@ -1,0 +1,513 @@
+/* One server followed through virtual time. */
+#include <string.h>
+#include "engine/tracked.h"
+
+#define S         INT64_C(1000000)
+#define MS        INT64_C(1000)
+#define MAX_BYTES (4 * GIB)
+
+typedef struct {
+    TrackedTimes times;
+    TrackedDefaults defaults;
+    Tracked *tracked;
+    int64_t now_us, wall_us;
+    BackendServer facts; /* what the next look shows */
+    uint64_t returned;   /* by the last look */
+} Desk;
+
+static void desk_begin(Desk *desk, gconstpointer data)
+{
+    *desk = (Desk){.times = tracked_times_default(), .now_us = 1000 * S, .wall_us = 1700000000 * S};
+    desk->defaults.weight = 100;
+    desk->defaults.minimum = desk->defaults.overhead = (SizeSetting){.is_auto = TRUE};
+    desk->facts = (BackendServer){
+        .power = POWER_RUNNING,
+        .responsive = TRUE,
+        .maximum_bytes = MAX_BYTES,
+        .balloon_bytes = 2 * GIB,
+        .boot_count = 1,
+        .guest_update_s = 1700000000,
+        .available_bytes = GIB,
+        .free_bytes = GIB / 2,
+        .swap_in_bytes = UNKNOWN,
+        .swap_out_bytes = UNKNOWN,
+        .major_faults = UNKNOWN,
+        .resident_bytes = UNKNOWN,
+        .overhead_bytes = UNKNOWN,
+    };
+    desk->tracked = tracked_new(NULL, &desk->times);
+}
+
+static void desk_end(Desk *desk, gconstpointer data)
+{
+    tracked_free(desk->tracked);
+}
+
+static BackendServer *copy(const BackendServer *facts)
+{
+    BackendServer *server = g_memdup2(facts, sizeof *facts);
+    server->id = g_strdup("web-1-id");
+    server->name = g_strdup("web-1");
+    return server;
+}
+
+/* Lets @us pass, then looks. */
+static const ServerFacts *look(Desk *desk, int64_t us)
+{
+    desk->now_us += us;
+    desk->wall_us += us;
+    desk->returned = tracked_take(desk->tracked, copy(&desk->facts), desk->now_us, desk->wall_us / S);
+    tracked_facts(desk->tracked, &desk->defaults, TRUE, desk->now_us);
+    return &desk->tracked->facts;
+}
+
+/* The guest speaks now, and says something new. */
+static void speak(Desk *desk)
+{
+    desk->facts.guest_update_s = (uint64_t)(desk->wall_us / S);
+    desk->facts.available_bytes -= MIB;
+}
+
+/* A second goes by with statistics in it. */
+static const ServerFacts *live(Desk *desk)
+{
+    desk->now_us += S;
+    desk->wall_us += S;
+    speak(desk);
+    return look(desk, 0);
+}
+
+static void adopt_all(Desk *desk)
+{
+    look(desk, 0);
+    for (int i = 0; i < 3; i++)
+        live(desk);
+    g_assert_false(desk->tracked->adopting);
+}
+
+/* ---- daemon restarts */
+
+static void test_already_up(Desk *desk, gconstpointer data)
+{
+    const ServerFacts *facts = look(desk, 0);
+    g_assert_true(facts->booted && facts->busy);
+    g_assert_cmpint(facts->hold, ==, HOLD_NO);
+    g_assert_cmpuint(facts->target_bytes, ==, 2 * GIB);
+    g_assert_true(live(desk)->busy);
+    g_assert_false(live(desk)->busy);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "running");
+}
+
+/* Found while it inflates: what it comes to stand at is the target. */
+static void test_mid_inflation(Desk *desk, gconstpointer data)
+{
+    look(desk, 0);
+    for (int i = 0; i < 10; i++) {
+        desk->facts.balloon_bytes -= 100 * MIB;
+        const ServerFacts *facts = live(desk);
+        g_assert_true(facts->busy);
+        g_assert_cmpuint(facts->target_bytes, ==, desk->facts.balloon_bytes);
+        g_assert_cmpuint(desk->returned, ==, 0);
+    }
+    live(desk);
+    g_assert_false(live(desk)->busy);
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 2 * GIB - 1000 * MIB);
+}
+
+/* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
+static void test_reset_before_us(Desk *desk, gconstpointer data)
+{
+    const ServerFacts *facts = look(desk, 3 * S);
+    g_assert_true(facts->booted && facts->busy);
+    for (int i = 0; i < 9; i++)
+        g_assert_true(look(desk, S)->busy);
+    facts = look(desk, S);
+    g_assert_false(facts->booted);
+    g_assert_cmpint(facts->hold, ==, HOLD_REBOOTING);
+    g_assert_false(facts->busy);
+}
+
+/* A guest that was paused when we came cannot speak; that is not silence. */
+static void test_adopts_paused(Desk *desk, gconstpointer data)
+{
+    desk->facts.power = POWER_PAUSED;
+    for (int i = 0; i < 60; i++)
+        g_assert_true(look(desk, S)->booted);
+    desk->facts.power = POWER_RUNNING;
+    g_assert_true(look(desk, S)->booted);
+    live(desk);
+    g_assert_false(live(desk)->busy);
+}
+
+/* Statistics from long before: it may be booting, hung or stopped, so all of its memory counts. */
+static void test_old_statistics(Desk *desk, gconstpointer data)
+{
+    const ServerFacts *facts = look(desk, 60 * S);
+    g_assert_false(facts->booted);
+    g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
+    g_assert_cmpint(facts->sample_us, ==, 0);
+    g_assert_cmpuint(facts->available_bytes, ==, UNKNOWN);
+    facts = live(desk);
+    g_assert_true(facts->booted);
+    g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
+    live(desk);
+    live(desk);
+    g_assert_cmpint(live(desk)->hold, ==, HOLD_NO);
+}
+
+/* ---- samples */
+
+static void test_larger_size(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    desk->tracked->target_bytes = GIB;
+    desk->facts.balloon_bytes = 3 * GIB / 2;
+    g_assert_cmpuint(live(desk)->sample_balloon_bytes, ==, 2 * GIB);
+    desk->facts.balloon_bytes = GIB;
+    const ServerFacts *facts = look(desk, 100 * MS);
+    g_assert_cmpuint(facts->sample_balloon_bytes, ==, 2 * GIB);
+    speak(desk);
+    g_assert_cmpuint(look(desk, 100 * MS)->sample_balloon_bytes, ==, GIB);
+    desk->facts.balloon_bytes = 2 * GIB;
+    speak(desk);
+    g_assert_cmpuint(look(desk, 100 * MS)->sample_balloon_bytes, ==, 2 * GIB);
+}
+
+static void test_same_second(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    int64_t before_us = live(desk)->sample_us;
+    g_assert_cmpint(look(desk, 10 * MS)->sample_us, ==, before_us);
+    desk->facts.available_bytes -= MIB;
+    int64_t second_us = look(desk, 10 * MS)->sample_us;
+    g_assert_cmpint(second_us, ==, desk->now_us);
+    desk->facts.free_bytes -= MIB;
+    g_assert_cmpint(look(desk, 10 * MS)->sample_us, >, second_us);
+}
+
+/* A sample that took its time is as old as it says, and never older than the one before. */
+static void test_sample_age(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    int64_t before_us = desk->tracked->sample_us;
+    speak(desk);
+    int64_t spoken_us = desk->now_us;
+    int64_t seen_us = look(desk, 5 * S)->sample_us;
+    g_assert_cmpint(seen_us, >=, spoken_us);
+    g_assert_cmpint(seen_us, <=, spoken_us + S);
+    g_assert_cmpint(seen_us, >, before_us);
+    desk->wall_us += 3600 * S; /* the clock was set */
+    desk->facts.available_bytes -= MIB;
+    g_assert_cmpint(look(desk, MS)->sample_us, ==, seen_us + 1);
+}
+
+static void test_unknown_statistics(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    int64_t before_us = desk->tracked->sample_us;
+    desk->facts.available_bytes = UNKNOWN;
+    desk->facts.guest_update_s++;
+    g_assert_cmpint(look(desk, S)->sample_us, ==, before_us);
+    g_assert_cmpuint(desk->tracked->facts.available_bytes, ==, UNKNOWN);
+}
+
+static void test_unresponsive(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    int64_t before_us = desk->tracked->sample_us;
+    desk->facts.responsive = FALSE;
+    speak(desk);
+    const ServerFacts *facts = look(desk, S);
+    g_assert_cmpint(facts->hold, ==, HOLD_UNRESPONSIVE);
+    g_assert_cmpint(facts->sample_us, ==, before_us);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "unresponsive");
+}
+
+/* ---- boots */
+
+static void start(Desk *desk)
+{
+    desk->facts.power = POWER_OFF;
+    desk->facts.balloon_bytes = UNKNOWN;
+    look(desk, S);
+    g_assert_false(tracked_counts(desk->tracked));
+    g_assert_cmpuint(desk->returned, ==, 0);
+    desk->facts.power = POWER_RUNNING;
+    desk->facts.balloon_bytes = MAX_BYTES;
+    desk->facts.boot_count++;
+    desk->facts.guest_update_s = 0;
+    desk->facts.available_bytes = UNKNOWN;
+    look(desk, S);
+    desk->facts.available_bytes = 3 * GIB;
+}
+
+static void test_no_driver(Desk *desk, gconstpointer data)
+{
+    start(desk);
+    g_assert_cmpint(desk->tracked->facts.hold, ==, HOLD_STARTING);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "starting");
+    for (int i = 0; i < 89; i++)
+        g_assert_cmpint(look(desk, S)->fixed, ==, FIXED_NO);
+    const ServerFacts *facts = look(desk, 2 * S);
+    g_assert_cmpint(facts->fixed, ==, FIXED_NO_DRIVER);
+    g_assert_cmpint(facts->hold, ==, HOLD_NO);
+    desk->tracked->decided = TRUE;
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "running");
+    facts = live(desk); /* a disk check took its time */
+    g_assert_cmpint(facts->fixed, ==, FIXED_NO);
+    g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
+}
+
+/* The time it is paused or hangs is not its driver's. */
+static void test_grace_stands_still(Desk *desk, gconstpointer data)
+{
+    start(desk);
+    look(desk, 60 * S);
+    desk->facts.power = POWER_PAUSED;
+    for (int i = 0; i < 10; i++)
+        look(desk, 60 * S);
+    desk->facts.power = POWER_RUNNING;
+    g_assert_cmpint(look(desk, 60 * S)->fixed, ==, FIXED_NO);
+    g_assert_cmpint(look(desk, 60 * S)->fixed, ==, FIXED_NO_DRIVER);
+}
+
+static void test_clock_set_back(Desk *desk, gconstpointer data)
+{
+    start(desk);
+    desk->wall_us -= 3600 * S;
+    look(desk, S);
+    g_assert_false(desk->tracked->booted);
+    live(desk);
+    g_assert_true(desk->tracked->booted);
+}
+
+static void test_old_sample_is_not_booted(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    desk->facts.boot_count++;
+    look(desk, 100 * MS);
+    desk->facts.available_bytes -= 10 * MIB; /* spoken before the reset, seen after it */
+    g_assert_false(look(desk, 100 * MS)->booted);
+    g_assert_true(live(desk)->booted);
+}
+
+static void begin_reset(Desk *desk)
+{
+    adopt_all(desk);
+    desk->tracked->target_bytes = desk->facts.balloon_bytes;
+    desk->facts.boot_count++;
+    const ServerFacts *facts = look(desk, S);
+    g_assert_cmpint(facts->hold, ==, HOLD_REBOOTING);
+    g_assert_false(facts->booted);
+    live(desk);
+    facts = live(desk);
+    g_assert_cmpint(facts->hold, ==, HOLD_REBOOTING);
+    g_assert_true(facts->booted);
+    g_assert_false(facts->busy);
+}
+
+static void nudge(Desk *desk)
+{
+    desk->tracked->nudged_balloon_bytes = desk->facts.balloon_bytes;
+    tracked_accepted(desk->tracked, MOVE_NUDGE, desk->tracked->target_bytes + MIB, desk->now_us);
+    desk->tracked->track.move.last_up_us = desk->now_us;
+}
+
+static void test_reset(Desk *desk, gconstpointer data)
+{
+    begin_reset(desk);
+    nudge(desk);
+    g_assert_cmpint(live(desk)->hold, ==, HOLD_REBOOTING);
+    desk->facts.balloon_bytes = MAX_BYTES; /* now it tells the truth, and comes down */
+    g_assert_cmpint(live(desk)->hold, ==, HOLD_REBOOTING);
+    desk->facts.balloon_bytes = desk->tracked->target_bytes;
+    g_assert_cmpint(live(desk)->hold, ==, HOLD_NO);
+    g_assert_cmpuint(desk->returned, ==, MAX_BYTES - desk->tracked->target_bytes);
+}
+
+static void test_nudge_again(Desk *desk, gconstpointer data)
+{
+    begin_reset(desk);
+    nudge(desk);
+    for (int i = 0; i < 5; i++)
+        live(desk);
+    g_assert_cmpint(desk->tracked->nudged_us, !=, 0);
+    live(desk);
+    g_assert_cmpint(desk->tracked->nudged_us, ==, 0);
+    g_assert_cmpint(desk->tracked->track.move.last_up_us, ==, 0);
+    g_assert_cmpint(desk->tracked->facts.hold, ==, HOLD_REBOOTING);
+}
+
+/* It tells the truth again but cannot give what was asked: that is no reboot any more. */
+static void test_nudged_but_stuck(Desk *desk, gconstpointer data)
+{
+    begin_reset(desk);
+    nudge(desk);
+    desk->facts.balloon_bytes += 100 * MIB;
+    for (int i = 0; i < 6; i++)
+        live(desk);
+    g_assert_cmpint(desk->tracked->facts.hold, ==, HOLD_NO);
+    g_assert_cmpuint(desk->tracked->facts.balloon_bytes, >, desk->tracked->facts.target_bytes);
+}
+
+/* Stopped and started between two looks: its old target is gone with its old QEMU. */
+static void test_restart_unseen(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    desk->facts.boot_count++;
+    desk->facts.balloon_bytes = MAX_BYTES;
+    const ServerFacts *facts = look(desk, S);
+    g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
+    g_assert_cmpuint(facts->target_bytes, ==, MAX_BYTES);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    live(desk);
+    live(desk);
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    tracked_accepted(desk->tracked, MOVE_NUDGE, MAX_BYTES, desk->now_us);
+    for (int i = 0; i < 4; i++)
+        live(desk);
+    g_assert_cmpint(desk->tracked->facts.hold, ==, HOLD_NO);
+    g_assert_false(desk->tracked->facts.busy);
+}
+
+/* ---- requests */
+
+static void test_refused(Desk *desk, gconstpointer data)
+{
+    static const int pause_s[] = {1, 2, 4, 8, 16, 16};
+    adopt_all(desk);
+    for (guint i = 0; i < G_N_ELEMENTS(pause_s); i++) {
+        tracked_refused(desk->tracked, desk->now_us);
+        g_assert_true(look(desk, pause_s[i] * S - 1)->busy);
+        g_assert_false(look(desk, 1)->busy);
+    }
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 2 * GIB);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_refused(desk->tracked, desk->now_us);
+    g_assert_false(look(desk, S)->busy);
+}
+
+/* Neither taken nor refused: the larger counts and nothing else is asked, however its balloon moves. */
+static void test_uncertain(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    tracked_uncertain(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, 3 * GIB);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    g_assert_true(live(desk)->busy);
+    g_assert_true(live(desk)->busy);
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    desk->facts.responsive = FALSE;
+    live(desk);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    desk->facts.responsive = TRUE;
+    tracked_uncertain(desk->tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, 3 * GIB);
+    tracked_accepted(desk->tracked, MOVE_WITHDRAW, 3 * GIB, desk->now_us);
+    g_assert_false(live(desk)->busy);
+}
+
+/* In observe mode nothing is asked: what it comes to stand at is the target. */
+static void test_uncertain_adopts(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    tracked_uncertain(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_adopt(desk->tracked, desk->now_us);
+    desk->facts.balloon_bytes = 5 * GIB / 2;
+    look(desk, S);
+    g_assert_true(look(desk, S)->busy);
+    g_assert_false(look(desk, S)->busy);
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 5 * GIB / 2);
+}
+
+static void test_returned(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    desk->tracked->busy = TRUE; /* a reclaim that has not been answered is moving already */
+    desk->tracked->asked_bytes = GIB;
+    desk->facts.balloon_bytes -= 100 * MIB;
+    g_assert_cmpuint(look(desk, 100 * MS)->target_bytes, ==, 2 * GIB);
+    g_assert_cmpuint(desk->returned, ==, 100 * MIB);
+    desk->tracked->busy = FALSE;
+    desk->tracked->target_bytes = GIB;
+    desk->facts.balloon_bytes = GIB - MIB; /* a little below what was asked is not ours */
+    look(desk, 100 * MS);
+    g_assert_cmpuint(desk->returned, ==, GIB - 100 * MIB);
+    desk->facts.balloon_bytes = 2 * GIB;
+    look(desk, 100 * MS);
+    g_assert_cmpuint(desk->returned, ==, 0);
+}
+
+/* ---- facts that make no sense */
+
+static void test_impossible_sizes(Desk *desk, gconstpointer data)
+{
+    desk->facts.balloon_bytes = UNKNOWN;
+    g_assert_cmpuint(look(desk, 0)->balloon_bytes, ==, MAX_BYTES);
+    desk->facts.balloon_bytes = 5 * GIB;
+    const ServerFacts *facts = look(desk, S);
+    g_assert_cmpuint(facts->maximum_bytes, ==, 5 * GIB);
+    g_assert_cmpuint(facts->balloon_bytes, ==, 5 * GIB);
+    desk->tracked->settings = (ServerSettings){.has_minimum = TRUE, .minimum_bytes = 9 * GIB};
+    g_assert_cmpuint(look(desk, S)->minimum_bytes, ==, 5 * GIB);
+}
+
+static void test_residency(Desk *desk, gconstpointer data)
+{
+    desk->facts.resident_bytes = 3 * GIB;
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, UNKNOWN); /* nobody knows whose that is */
+    desk->facts.pid = 77;
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - TRACKED_OVERHEAD_GUESS_BYTES);
+    desk->facts.overhead_bytes = 10 * MIB;
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - 10 * MIB);
+    g_assert_cmpuint(desk->tracked->facts.overhead_bytes, ==, 10 * MIB);
+    desk->facts.resident_bytes = MIB;
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 0);
+}
+
+static void test_states(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    desk->facts.power = POWER_PAUSED;
+    g_assert_cmpint(look(desk, S)->hold, ==, HOLD_PAUSED);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "paused");
+    desk->facts.power = POWER_MIGRATING;
+    g_assert_cmpint(look(desk, S)->hold, ==, HOLD_MIGRATING);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "migrating");
+    desk->facts.power = POWER_OFF;
+    look(desk, S);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "off");
+}
+
+#define ADD(name, test) g_test_add("/tracked/" name, Desk, NULL, desk_begin, test, desk_end)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("adopt/already-up", test_already_up);
+    ADD("adopt/mid-inflation", test_mid_inflation);
+    ADD("adopt/reset-before-us", test_reset_before_us);
+    ADD("adopt/paused", test_adopts_paused);
+    ADD("adopt/old-statistics", test_old_statistics);
+    ADD("sample/larger-size", test_larger_size);
+    ADD("sample/same-second", test_same_second);
+    ADD("sample/age", test_sample_age);
+    ADD("sample/unknown", test_unknown_statistics);
+    ADD("sample/unresponsive", test_unresponsive);
+    ADD("boot/no-driver", test_no_driver);
+    ADD("boot/grace-stands-still", test_grace_stands_still);
+    ADD("boot/clock-set-back", test_clock_set_back);
+    ADD("boot/old-sample", test_old_sample_is_not_booted);
+    ADD("reset/nudged", test_reset);
+    ADD("reset/nudge-again", test_nudge_again);
+    ADD("reset/stuck", test_nudged_but_stuck);
+    ADD("reset/restart-unseen", test_restart_unseen);
+    ADD("request/refused", test_refused);
+    ADD("request/uncertain", test_uncertain);
+    ADD("request/uncertain-observed", test_uncertain_adopts);
+    ADD("request/returned", test_returned);
+    ADD("facts/impossible-sizes", test_impossible_sizes);
+    ADD("facts/residency", test_residency);
+    ADD("facts/states", test_states);
+    return g_test_run();
+}
