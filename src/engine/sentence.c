@@ -2,6 +2,9 @@
 #include "base/size.h"
 #include "engine/journal.h"
 
+/* Crumbs of a few pages make a sentence long and nobody wiser; the entry itself keeps them. */
+#define TOLD_BYTES MIB
+
 static void append_size(GString *text, uint64_t bytes)
 {
     char buffer[32];
@@ -10,9 +13,13 @@ static void append_size(GString *text, uint64_t bytes)
 
 static void append_sources(GString *text, const char *server, const GPtrArray *sources)
 {
-    for (guint i = 0; sources && i < sources->len; i++) {
-        const JournalSource *source = sources->pdata[i];
-        g_string_append(text, i == 0 ? "; paid with " : (i + 1 == sources->len ? " and " : ", "));
+    g_autoptr(GPtrArray) told = g_ptr_array_new();
+    for (guint i = 0; sources && i < sources->len; i++)
+        if (sources->len == 1 || ((const JournalSource *)sources->pdata[i])->bytes >= TOLD_BYTES)
+            g_ptr_array_add(told, sources->pdata[i]);
+    for (guint i = 0; i < told->len; i++) {
+        const JournalSource *source = told->pdata[i];
+        g_string_append(text, i == 0 ? "; paid with " : (i + 1 == told->len ? " and " : ", "));
         append_size(text, source->bytes);
         if (g_str_equal(source->from, "free"))
             g_string_append(text, " of free memory");

@@ -352,6 +352,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .sample_us = tracked->sample_us,
         .sample_balloon_bytes = tracked->sample_balloon_bytes,
         .available_bytes = known ? latest->available_bytes : UNKNOWN,
+        .unused_bytes = known ? latest->free_bytes : UNKNOWN,
         .swap_in_bytes = latest->swap_in_bytes,
         .swap_out_bytes = latest->swap_out_bytes,
         .major_faults = latest->major_faults,
