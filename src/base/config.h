@@ -58,8 +58,8 @@ Config *config_load(const char *path, GError **error);
 /* config_parse: the same from memory; @name stands for the file in messages. Any bytes are safe. */
 Config *config_parse(const char *text, gsize length, const char *name, GError **error);
 
-/* config_key_line: the line on which [@section] @key was set; 0 when it has its default (or is no key at all). */
-guint config_key_line(const Config *config, const char *section, const char *key);
+/* config_key_line: the line on which [@section] @name was set; 0 when it has its default (or is no key at all). */
+guint config_key_line(const Config *config, const char *section, const char *name);
 
 /*
  * config_check_host: pool, reserve and slack against the real host.

@@ -88,7 +88,7 @@ static gboolean only_letters(const char *p)
 
 static uint64_t of_nano_percent(uint64_t of_bytes, uint64_t nano_percent)
 {
-    return (uint64_t)((Wide)of_bytes * nano_percent / (100 * NANO));
+    return (uint64_t)((Wide)of_bytes * nano_percent / ((Wide)100 * NANO));
 }
 
 /* FALSE above 100 %. */

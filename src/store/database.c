@@ -190,7 +190,7 @@ static gboolean run_steps(sqlite3 *db, int version, const Migration *steps, guin
 
 static gboolean migrate(sqlite3 *db, const char *path, const Migration *steps, guint n_steps, GError **error)
 {
-    int version;
+    int version = 0;
     if (!database_run(db, "BEGIN IMMEDIATE", error))
         return FALSE;
     /* Read again under the lock: another daemon may have been faster. */
@@ -206,7 +206,7 @@ static gboolean migrate(sqlite3 *db, const char *path, const Migration *steps, g
 
 sqlite3 *database_open(const char *path, const Migration *steps, guint n_steps, GError **error)
 {
-    int version;
+    int version = 0;
     if (!create_folder(path, error) || !create_file(path, error))
         return NULL;
     g_autoptr(sqlite3) db = open_file(path, 0, error);

@@ -22,7 +22,7 @@ static void check_config(const Config *config)
     g_assert_cmpuint(g_strv_length(config->libvirt_servers), >, 0);
     g_assert_cmpuint(g_strv_length(config->lxc_servers), >, 0);
     for (char **glob = config->qmp_sockets; *glob; glob++)
-        g_assert_cmpint((*glob)[0], ==, '/');
+        g_assert_true((*glob)[0] == '/');
     g_assert_cmpuint(size_setting_resolve(&config->pool, 64 * GIB, 1), >=, config->pool.is_percent ? 0 : 1);
     g_assert_cmpuint(size_setting_resolve(&config->slack, 64 * GIB, 0), <=, SIZE_MAX_BYTES);
     g_autoptr(GError) error = NULL;

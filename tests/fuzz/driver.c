@@ -51,20 +51,24 @@ static size_t below(uint64_t *state, size_t n)
     return n ? (size_t)(next_random(state) % n) : 0;
 }
 
-/* Async-signal-safe calls only. */
+/* Async-signal-safe calls only, from here ... */
+static gboolean put(int fd, const void *bytes, size_t size)
+{
+    return fd >= 0 && write(fd, bytes, size) == (ssize_t)size;
+}
+
 static void on_crash(int number)
 {
     int fd = open(current.crash_file, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
-    ssize_t done = fd < 0 ? -1 : write(fd, current.bytes, current.size);
     const char *result =
-        done == (ssize_t)current.size ? "\nthe input is in " : "\nthe input could not be kept in ";
-    done = write(STDERR_FILENO, result, strlen(result));
-    done = write(STDERR_FILENO, current.crash_file, strlen(current.crash_file));
-    done = write(STDERR_FILENO, "\n", 1);
-    (void)done;
+        put(fd, current.bytes, current.size) ? "\nthe input is in " : "\nthe input is lost, not in ";
+    put(STDERR_FILENO, result, strlen(result));
+    put(STDERR_FILENO, current.crash_file, strlen(current.crash_file));
+    put(STDERR_FILENO, "\n", 1);
     signal(number, SIG_DFL);
     raise(number);
 }
+/* ... to here. */
 
 static void catch_crashes(void)
 {

@@ -209,82 +209,83 @@ static void test_good_values(void)
 }
 
 /* For every key of every kind: what is wrong, in its words. The line is always 3. */
+static const struct {
+    const char *section, *key, *value, *wrong;
+} BAD_VALUES[] = {
+    {"host", "pool", "", "has no value"},
+    {"host", "pool", "lots",
+     "is not a size; write a size such as 512M or 2GiB, or a percentage such as 5%, or auto"},
+    {"host", "pool", "Auto", "is not a size"},
+    {"host", "pool", "0", "leaves nothing to share"},
+    {"host", "pool", "0%", "leaves nothing to share"},
+    {"host", "pool", "101%", "is more than all of it"},
+    {"host", "pool", "5%%", "is not a percentage"},
+    {"host", "pool", "-5%", "is negative"},
+    {"host", "pool", "48G;", "is not a size"},
+    {"host", "pool", "18446744073709551616", "is too large"},
+    {"host", "pool", "48G # half", "has a comment after the value"},
+    {"host", "reserve", "auto", "is not a size"},
+    {"host", "reserve", "-1", "is negative"},
+    {"host", "slack", "50.1%", "is more than half of the pool"},
+    {"host", "slack", "auto", "is not a size"},
+    {"host", "mode", "Manage", "is not a mode; write observe"},
+    {"host", "mode", "manage observe", "is not a mode"},
+    {"policy", "minimum", "all", "is not a size"},
+    {"policy", "weight", "0", "is not a weight; write a whole number from 1 to 10000"},
+    {"policy", "weight", "10001", "is not a weight"},
+    {"policy", "weight", "-1", "is not a weight"},
+    {"policy", "weight", "+1", "is not a weight"},
+    {"policy", "weight", "1.5", "is not a weight"},
+    {"policy", "weight", "1e3", "is not a weight"},
+    {"policy", "weight", "18446744073709551617", "is not a weight"},
+    {"policy", "overhead", "5%", "is a percentage, and here it would be of nothing"},
+    {"policy", "overhead", "some", "is not a size; write a size such as 512M or 2GiB, or auto"},
+    {"libvirt", "enabled", "maybe", "is neither yes nor no; write true or false"},
+    {"libvirt", "enabled", "TRUE", "is neither yes nor no"},
+    {"libvirt", "uri", "", "has no value"},
+    {"libvirt", "uri", "/system", "is not a libvirt URI"},
+    {"libvirt", "uri", "\"qemu:///system\"", "is not a libvirt URI"},
+    {"libvirt", "uri", "qemu:///system x", "is not a libvirt URI"},
+    {"libvirt", "servers", "", "has no value"},
+    {"libvirt", "servers", ";,", "names nothing"},
+    {"libvirt", "servers", "web-[1,2]", "has no closing ]"},
+    {"libvirt", "servers", "a;b[!]", "\"b[!]\" has no closing ]"},
+    {"lxc", "path", "lxc", "is not an absolute path"},
+    {"lxc", "path", "~/lxc", "is not an absolute path"},
+    {"lxc", "servers", "[", "has no closing ]"},
+    {"qmp", "sockets", "/a;b", "\"b\" is not an absolute path"},
+    {"control", "socket", "control.sock", "is not an absolute path"},
+    {"control", "socket", "/run/aerostat/", "is a folder"},
+    {"control", "group", "no such", "is not the name of a group"},
+    {"control", "group", "-x", "is not the name of a group"},
+    {"control", "group", "abcdefghijklmnopqrstuvwxyz0123456", "is not the name of a group"},
+    {"store", "path", "aerostat.db", "is not an absolute path"},
+    {"web", "listen", "8470", "has no port"},
+    {"web", "listen", ":8470", "has no numeric address"},
+    {"web", "listen", "localhost:8470", "has no numeric address"},
+    {"web", "listen", "127.0.0.1", "has no port"},
+    {"web", "listen", "127.0.0.256:1", "has no numeric address"},
+    {"web", "listen", "127.0.0.1:0", "has no port from 1"},
+    {"web", "listen", "127.0.0.1:65536", "has no port from 1"},
+    {"web", "listen", "127.0.0.1:", "has no port from 1"},
+    {"web", "listen", "127.0.0.1:8470x", "has no port from 1"},
+    {"web", "listen", "::1:8470", "has no numeric address"},
+    {"web", "listen", "[:8470", "has no numeric address"},
+    {"web", "listen", "[]:8470", "has no numeric address"},
+    {"web", "listen", "[127.0.0.1]:8470", "has no numeric address"},
+};
+
 static void test_bad_values(void)
 {
-    static const struct {
-        const char *section, *key, *value, *wrong;
-    } ROWS[] = {
-        {"host", "pool", "", "has no value"},
-        {"host", "pool", "lots",
-         "is not a size; write a size such as 512M or 2GiB, or a percentage such as 5%, or auto"},
-        {"host", "pool", "Auto", "is not a size"},
-        {"host", "pool", "0", "leaves nothing to share"},
-        {"host", "pool", "0%", "leaves nothing to share"},
-        {"host", "pool", "101%", "is more than all of it"},
-        {"host", "pool", "5%%", "is not a percentage"},
-        {"host", "pool", "-5%", "is negative"},
-        {"host", "pool", "48G;", "is not a size"},
-        {"host", "pool", "18446744073709551616", "is too large"},
-        {"host", "pool", "48G # half", "has a comment after the value"},
-        {"host", "reserve", "auto", "is not a size"},
-        {"host", "reserve", "-1", "is negative"},
-        {"host", "slack", "50.1%", "is more than half of the pool"},
-        {"host", "slack", "auto", "is not a size"},
-        {"host", "mode", "Manage", "is not a mode; write observe"},
-        {"host", "mode", "manage observe", "is not a mode"},
-        {"policy", "minimum", "all", "is not a size"},
-        {"policy", "weight", "0", "is not a weight; write a whole number from 1 to 10000"},
-        {"policy", "weight", "10001", "is not a weight"},
-        {"policy", "weight", "-1", "is not a weight"},
-        {"policy", "weight", "+1", "is not a weight"},
-        {"policy", "weight", "1.5", "is not a weight"},
-        {"policy", "weight", "1e3", "is not a weight"},
-        {"policy", "weight", "18446744073709551617", "is not a weight"},
-        {"policy", "overhead", "5%", "is a percentage, and here it would be of nothing"},
-        {"policy", "overhead", "some", "is not a size; write a size such as 512M or 2GiB, or auto"},
-        {"libvirt", "enabled", "maybe", "is neither yes nor no; write true or false"},
-        {"libvirt", "enabled", "TRUE", "is neither yes nor no"},
-        {"libvirt", "uri", "", "has no value"},
-        {"libvirt", "uri", "/system", "is not a libvirt URI"},
-        {"libvirt", "uri", "\"qemu:///system\"", "is not a libvirt URI"},
-        {"libvirt", "uri", "qemu:///system x", "is not a libvirt URI"},
-        {"libvirt", "servers", "", "has no value"},
-        {"libvirt", "servers", ";,", "names nothing"},
-        {"libvirt", "servers", "web-[1,2]", "has no closing ]"},
-        {"libvirt", "servers", "a;b[!]", "\"b[!]\" has no closing ]"},
-        {"lxc", "path", "lxc", "is not an absolute path"},
-        {"lxc", "path", "~/lxc", "is not an absolute path"},
-        {"lxc", "servers", "[", "has no closing ]"},
-        {"qmp", "sockets", "/a;b", "\"b\" is not an absolute path"},
-        {"control", "socket", "control.sock", "is not an absolute path"},
-        {"control", "socket", "/run/aerostat/", "is a folder"},
-        {"control", "group", "no such", "is not the name of a group"},
-        {"control", "group", "-x", "is not the name of a group"},
-        {"control", "group", "abcdefghijklmnopqrstuvwxyz0123456", "is not the name of a group"},
-        {"store", "path", "aerostat.db", "is not an absolute path"},
-        {"web", "listen", "8470", "has no port"},
-        {"web", "listen", ":8470", "has no numeric address"},
-        {"web", "listen", "localhost:8470", "has no numeric address"},
-        {"web", "listen", "127.0.0.1", "has no port"},
-        {"web", "listen", "127.0.0.256:1", "has no numeric address"},
-        {"web", "listen", "127.0.0.1:0", "has no port from 1"},
-        {"web", "listen", "127.0.0.1:65536", "has no port from 1"},
-        {"web", "listen", "127.0.0.1:", "has no port from 1"},
-        {"web", "listen", "127.0.0.1:8470x", "has no port from 1"},
-        {"web", "listen", "::1:8470", "has no numeric address"},
-        {"web", "listen", "[:8470", "has no numeric address"},
-        {"web", "listen", "[]:8470", "has no numeric address"},
-        {"web", "listen", "[127.0.0.1]:8470", "has no numeric address"},
-    };
-    for (guint i = 0; i < G_N_ELEMENTS(ROWS); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(BAD_VALUES); i++) {
         g_autoptr(GError) error = NULL;
-        g_autofree char *text =
-            g_strdup_printf("#\n[%s]\n%s = %s\nnonsense\n", ROWS[i].section, ROWS[i].key, ROWS[i].value);
-        g_test_message("[%s] %s = %s", ROWS[i].section, ROWS[i].key, ROWS[i].value);
+        g_autofree char *text = g_strdup_printf("#\n[%s]\n%s = %s\nnonsense\n", BAD_VALUES[i].section,
+                                                BAD_VALUES[i].key, BAD_VALUES[i].value);
+        g_test_message("[%s] %s = %s", BAD_VALUES[i].section, BAD_VALUES[i].key, BAD_VALUES[i].value);
         g_assert_null(parse(text, &error));
         assert_one_line(error);
         g_assert_true(g_str_has_prefix(error->message, "a.conf:3: "));
-        g_assert_nonnull(strstr(error->message, ROWS[i].wrong));
+        g_assert_nonnull(strstr(error->message, BAD_VALUES[i].wrong));
         g_assert_null(parse(text, NULL));
     }
 }
@@ -339,7 +340,7 @@ static void test_socket_length(void)
     g_assert_nonnull(strstr(error->message, "is too long for a socket; write a path of at most 107 bytes"));
 }
 
-#define BYTES(literal) literal, sizeof literal - 1
+#define BYTES(literal) (literal), sizeof(literal) - 1
 
 static void test_bytes(void)
 {

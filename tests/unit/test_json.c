@@ -122,7 +122,7 @@ static void test_members_wrong_type(void)
         }
 }
 
-#define BYTES(literal) literal, sizeof literal - 1
+#define BYTES(literal) (literal), sizeof(literal) - 1
 
 static void test_garbage(void)
 {

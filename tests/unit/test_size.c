@@ -12,135 +12,137 @@ static void announce(const char *text)
     g_test_message("\"%s\"", printable);
 }
 
+static const struct {
+    const char *text;
+    uint64_t of, expect;
+} GOOD[] = {
+    {"0", 0, 0},
+    {"1", 0, 1},
+    {"007", 0, 7},
+    {"1048576", 0, MIB},
+    {"1048576B", 0, MIB},
+    {"12 b", 0, 12},
+    {"4096KiB", 0, 4 * MIB},
+    {"512M", 0, 512 * MIB},
+    {"2GiB", 0, 2 * GIB},
+    {"2gib", 0, 2 * GIB},
+    {"2gB", 0, 2 * GIB},
+    {"2GB", 0, 2 * GIB}, /* binary too */
+    {"3T", 0, 3 * TIB},
+    {" 2 GiB ", 0, 2 * GIB},
+    {"\t2G\n", 0, 2 * GIB},
+    {"1.5G", 0, 3 * GIB / 2},
+    {"1.50000000000000000000000000000000000000G", 0, 3 * GIB / 2},
+    {"0.5K", 0, 512},
+    {"0.1K", 0, 102},        /* 102.4: what is below a byte is dropped */
+    {"0.9999999K", 0, 1023}, /* never rounded up */
+    {"0.0001K", 0, 0},
+    {"1.999999999999999999999G", 0, 2 * GIB - 1},
+    {"0.3T", 0, 329853488332},                     /* 329853488332.8; a double gives the same, barely */
+    {"65535.999999999999T", 0, 72057594037927934}, /* ...7934.9 */
+    {"72057594037927935", 0, SIZE_MAX_BYTES},
+    {"0000000000000000000000000000000072057594037927935", 0, SIZE_MAX_BYTES},
+    {"70368744177663K", 0, SIZE_MAX_BYTES - 1023},
+    {"5%", 100, 5},
+    {"5 %", 100, 5},
+    {" 5% ", GIB, 53687091}, /* ...91.2 */
+    {"100%", GIB, GIB},
+    {"100%", SIZE_MAX_BYTES, SIZE_MAX_BYTES},
+    {"100.000%", 7, 7},
+    {"0%", GIB, 0},
+    {"99.9%", 1000, 999},
+    {"99.9%", 1001, 999}, /* 999.999 */
+    {"0.000000001%", UINT64_C(100000000000), 1},
+    {"33.333333333%", 3, 0},
+    {"512M", GIB, 512 * MIB}, /* where a percentage may stand, a size may */
+};
+
 static void test_good(void)
 {
-    static const struct {
-        const char *text;
-        uint64_t of, expect;
-    } ROWS[] = {
-        {"0", 0, 0},
-        {"1", 0, 1},
-        {"007", 0, 7},
-        {"1048576", 0, MIB},
-        {"1048576B", 0, MIB},
-        {"12 b", 0, 12},
-        {"4096KiB", 0, 4 * MIB},
-        {"512M", 0, 512 * MIB},
-        {"2GiB", 0, 2 * GIB},
-        {"2gib", 0, 2 * GIB},
-        {"2gB", 0, 2 * GIB},
-        {"2GB", 0, 2 * GIB}, /* binary too */
-        {"3T", 0, 3 * TIB},
-        {" 2 GiB ", 0, 2 * GIB},
-        {"\t2G\n", 0, 2 * GIB},
-        {"1.5G", 0, 3 * GIB / 2},
-        {"1.50000000000000000000000000000000000000G", 0, 3 * GIB / 2},
-        {"0.5K", 0, 512},
-        {"0.1K", 0, 102},        /* 102.4: what is below a byte is dropped */
-        {"0.9999999K", 0, 1023}, /* never rounded up */
-        {"0.0001K", 0, 0},
-        {"1.999999999999999999999G", 0, 2 * GIB - 1},
-        {"0.3T", 0, 329853488332},                     /* 329853488332.8; a double gives the same, barely */
-        {"65535.999999999999T", 0, 72057594037927934}, /* ...7934.9 */
-        {"72057594037927935", 0, SIZE_MAX_BYTES},
-        {"0000000000000000000000000000000072057594037927935", 0, SIZE_MAX_BYTES},
-        {"70368744177663K", 0, SIZE_MAX_BYTES - 1023},
-        {"5%", 100, 5},
-        {"5 %", 100, 5},
-        {" 5% ", GIB, 53687091}, /* ...91.2 */
-        {"100%", GIB, GIB},
-        {"100%", SIZE_MAX_BYTES, SIZE_MAX_BYTES},
-        {"100.000%", 7, 7},
-        {"0%", GIB, 0},
-        {"99.9%", 1000, 999},
-        {"99.9%", 1001, 999}, /* 999.999 */
-        {"0.000000001%", UINT64_C(100000000000), 1},
-        {"33.333333333%", 3, 0},
-        {"512M", GIB, 512 * MIB}, /* where a percentage may stand, a size may */
-    };
-    for (guint i = 0; i < G_N_ELEMENTS(ROWS); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(GOOD); i++) {
         g_autoptr(GError) error = NULL;
         uint64_t bytes = UNTOUCHED;
-        announce(ROWS[i].text);
-        gboolean ok = size_parse(ROWS[i].text, ROWS[i].of, &bytes, &error);
+        announce(GOOD[i].text);
+        gboolean ok = size_parse(GOOD[i].text, GOOD[i].of, &bytes, &error);
         g_assert_no_error(error);
         g_assert_true(ok);
-        g_assert_cmpuint(bytes, ==, ROWS[i].expect);
+        g_assert_cmpuint(bytes, ==, GOOD[i].expect);
     }
 }
 
+static const struct {
+    const char *text;
+    uint64_t of;
+    const char *wrong; /* part of the message */
+} BAD[] = {
+    {"", 0, "is empty"},
+    {" ", 0, "is empty"},
+    {"\n\t", GIB, "percentage such as"},
+    {"-1", 0, "is negative"},
+    {"-0", 0, "is negative"},
+    {" -5%", GIB, "is negative"},
+    {"+1", 0, "is not a size"},
+    {"1e9", 0, "is not a size"},
+    {"0x10", 0, "is not a size"},
+    {"K", 0, "is not a size"},
+    {"GiB", 0, "is not a size"},
+    {"NaN", 0, "is not a size"},
+    {"inf", 0, "is not a size"},
+    {"auto", 0, "is not a size"},
+    {".5G", 0, "is not a size"},
+    {"1.G", 0, "is not a size"},
+    {"1.", 0, "is not a size"},
+    {"1.5.5G", 0, "is not a size"},
+    {"1,5G", 0, "is not a size"},
+    {"1 000", 0, "is not a size"},
+    {"1_000", 0, "is not a size"},
+    {"2G2", 0, "is not a size"},
+    {"2G 2G", 0, "is not a size"},
+    {"2G;", 0, "is not a size"},
+    {"\xd9\xa5", 0, "is not a size"},   /* an Arabic five */
+    {"5\xc2\xa0G", 0, "is not a size"}, /* a space that does not break */
+    {"5\xff", 0, "is not a size"},
+    {"2X", 0, "has no known unit"},
+    {"2 Gb i", 0, "is not a size"},
+    {"2Gi", 0, "has no known unit"},
+    {"2GiBB", 0, "has no known unit"},
+    {"2Bi", 0, "has no known unit"},
+    {"2P", 0, "has no known unit"},
+    {"1.5", 0, "is a fraction of bytes"},
+    {"1.5B", 0, "is a fraction of bytes"},
+    {"72057594037927936", 0, "is too large"},
+    {"65536T", 0, "is too large"},
+    {"70368744177664K", 0, "is too large"},
+    {"18446744073709551615", 0, "is too large"},
+    {"18446744073709551616", 0, "is too large"},
+    {"18446744073709551616K", 0, "is too large"},
+    {"99999999999999999999999999999999999999999999999999999999T", 0, "is too large"},
+    {"5%", 0, "of nothing"},
+    {"5%%", GIB, "is not a percentage"},
+    {"5%G", GIB, "is not a percentage"},
+    {"%", GIB, "is not a size"},
+    {"5G%", GIB, "is not a size"},
+    {"101%", GIB, "is more than all of it"},
+    {"100.000000001%", GIB, "is more than all of it"},
+    {"18446744073709551617%", GIB, "is more than all of it"},
+    {"100%", UINT64_MAX, "is too large"},
+};
+
 static void test_bad(void)
 {
-    static const struct {
-        const char *text;
-        uint64_t of;
-        const char *wrong; /* part of the message */
-    } ROWS[] = {
-        {"", 0, "is empty"},
-        {" ", 0, "is empty"},
-        {"\n\t", GIB, "percentage such as"},
-        {"-1", 0, "is negative"},
-        {"-0", 0, "is negative"},
-        {" -5%", GIB, "is negative"},
-        {"+1", 0, "is not a size"},
-        {"1e9", 0, "is not a size"},
-        {"0x10", 0, "is not a size"},
-        {"K", 0, "is not a size"},
-        {"GiB", 0, "is not a size"},
-        {"NaN", 0, "is not a size"},
-        {"inf", 0, "is not a size"},
-        {"auto", 0, "is not a size"},
-        {".5G", 0, "is not a size"},
-        {"1.G", 0, "is not a size"},
-        {"1.", 0, "is not a size"},
-        {"1.5.5G", 0, "is not a size"},
-        {"1,5G", 0, "is not a size"},
-        {"1 000", 0, "is not a size"},
-        {"1_000", 0, "is not a size"},
-        {"2G2", 0, "is not a size"},
-        {"2G 2G", 0, "is not a size"},
-        {"2G;", 0, "is not a size"},
-        {"\xd9\xa5", 0, "is not a size"},   /* an Arabic five */
-        {"5\xc2\xa0G", 0, "is not a size"}, /* a space that does not break */
-        {"5\xff", 0, "is not a size"},
-        {"2X", 0, "has no known unit"},
-        {"2 Gb i", 0, "is not a size"},
-        {"2Gi", 0, "has no known unit"},
-        {"2GiBB", 0, "has no known unit"},
-        {"2Bi", 0, "has no known unit"},
-        {"2P", 0, "has no known unit"},
-        {"1.5", 0, "is a fraction of bytes"},
-        {"1.5B", 0, "is a fraction of bytes"},
-        {"72057594037927936", 0, "is too large"},
-        {"65536T", 0, "is too large"},
-        {"70368744177664K", 0, "is too large"},
-        {"18446744073709551615", 0, "is too large"},
-        {"18446744073709551616", 0, "is too large"},
-        {"18446744073709551616K", 0, "is too large"},
-        {"99999999999999999999999999999999999999999999999999999999T", 0, "is too large"},
-        {"5%", 0, "of nothing"},
-        {"5%%", GIB, "is not a percentage"},
-        {"5%G", GIB, "is not a percentage"},
-        {"%", GIB, "is not a size"},
-        {"5G%", GIB, "is not a size"},
-        {"101%", GIB, "is more than all of it"},
-        {"100.000000001%", GIB, "is more than all of it"},
-        {"18446744073709551617%", GIB, "is more than all of it"},
-        {"100%", UINT64_MAX, "is too large"},
-    };
-    for (guint i = 0; i < G_N_ELEMENTS(ROWS); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(BAD); i++) {
         g_autoptr(GError) error = NULL;
         uint64_t bytes = UNTOUCHED;
-        announce(ROWS[i].text);
-        g_assert_false(size_parse(ROWS[i].text, ROWS[i].of, &bytes, &error));
+        announce(BAD[i].text);
+        g_assert_false(size_parse(BAD[i].text, BAD[i].of, &bytes, &error));
         g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
         g_test_message("%s", error->message);
-        g_assert_nonnull(strstr(error->message, ROWS[i].wrong));
+        g_assert_nonnull(strstr(error->message, BAD[i].wrong));
         g_assert_nonnull(strstr(error->message, "; write "));
         g_assert_null(strchr(error->message, '\n'));
         g_assert_true(g_utf8_validate(error->message, -1, NULL));
         g_assert_cmpuint(bytes, ==, UNTOUCHED);
-        g_assert_false(size_parse(ROWS[i].text, ROWS[i].of, &bytes, NULL));
+        g_assert_false(size_parse(BAD[i].text, BAD[i].of, &bytes, NULL));
     }
 }
 

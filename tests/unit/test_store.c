@@ -10,7 +10,8 @@
 #include "store/database.h"
 #include "store/store.h"
 
-#define NOBODY 65534
+#define NOBODY     65534
+#define PAGE_BYTES UINT64_C(4096) /* SQLite's own default */
 
 typedef struct {
     char *folder; /* writable by us; the store's is "state" in it, not there yet */
@@ -213,17 +214,17 @@ static void test_corrupted(Place *place, gconstpointer data)
     g_autoptr(GBytes) whole = read_file(place->file);
     gsize length;
     const char *bytes = g_bytes_get_data(whole, &length);
-    g_assert_cmpuint(length, >, 4 * 4096);
-    for (gsize at = 0; at < length; at += 4096) {
+    g_assert_cmpuint(length, >, 4 * PAGE_BYTES);
+    for (gsize at = 0; at < length; at += PAGE_BYTES) {
         g_autoptr(GError) error = NULL;
         g_autofree char *broken = g_memdup2(bytes, length);
-        memset(broken + at, 0xa5, MIN(4096, length - at));
+        memset(broken + at, 0xa5, MIN(PAGE_BYTES, length - at));
         write_file(place, broken, length);
         g_autoptr(Store) opened = store_open(place->state, &error);
         g_assert_true((opened == NULL) == (error != NULL));
         refused += opened == NULL;
     }
-    g_assert_cmpuint(refused, ==, length / 4096);
+    g_assert_cmpuint(refused, ==, length / PAGE_BYTES);
     write_file(place, bytes, length / 2); /* a disk that was full */
     assert_refused(place, AEROSTAT_ERROR_FAILED, ".bak copy");
     write_file(place, bytes, length);
@@ -321,7 +322,7 @@ static void test_busy(Place *place, gconstpointer data)
     gint64 begin = g_get_monotonic_time();
     g_assert_false(store_set_mode(store, "manage", &error));
     g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
-    g_assert_cmpint(g_get_monotonic_time() - begin, <, 10 * G_USEC_PER_SEC);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, INT64_C(10) * G_USEC_PER_SEC);
     assert_settings(store, "a", -1, -1); /* readers do not wait */
     g_assert_cmpint(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), ==, SQLITE_OK);
     sqlite3_close(other);
