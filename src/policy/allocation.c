@@ -20,6 +20,12 @@ static double share_at(const Share *share, double level)
     return bytes >= (double)share->high_bytes ? (double)share->high_bytes : bytes;
 }
 
+/* Beyond 2^63 no size means anything, and the conversion would be undefined. */
+static uint64_t to_bytes(double bytes)
+{
+    return bytes < 9223372036854775808.0 ? (uint64_t)bytes : UINT64_C(1) << 63;
+}
+
 /* Drops the servers that the narrowed bracket decides; returns how many stay open. */
 static size_t narrow(const Share *shares, uint32_t *open, size_t n_open, Bracket *bracket)
 {
@@ -99,7 +105,7 @@ uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_
     uint64_t sum = 0;
     for (size_t i = 0; i < n; i++) {
         ret_bytes[i] =
-            u64_clamp((uint64_t)share_at(&shares[i], level), shares[i].low_bytes, shares[i].high_bytes);
+            u64_clamp(to_bytes(share_at(&shares[i], level)), shares[i].low_bytes, shares[i].high_bytes);
         sum = u64_add_sat(sum, ret_bytes[i]);
     }
     return trim(shares, n, sum, budget, ret_bytes);

@@ -55,66 +55,87 @@ static void reserve(Decision *decision, size_t n)
     decision->scratch.pinned = array_of(capacity, sizeof *decision->scratch.pinned);
 }
 
-/* The first lows: what cannot or must not be taken from each. */
+typedef enum { TIER_MINIMUM, TIER_NEED, TIER_COMFORT, TIER_MAXIMUM } Tier;
+
+/* Whether what the guest says is too old to take memory on its word. */
+static bool word_is_old(const ServerFacts *facts, const Demand *demand, const PolicyParams *params)
+{
+    return (demand->stale || facts->hold == HOLD_STALE_STATISTICS) && rule_on(params, RULE_FRESH_ONLY);
+}
+
+/* What is kept whatever the tiers say: all it holds where nothing may be taken, else the floor. */
+static uint64_t first_low(const ServerFacts *facts, const Demand *demand, bool pinned,
+                          const PolicyParams *params)
+{
+    uint64_t held = ledger_held(facts, params);
+    bool faulting = demand->faulting && rule_on(params, RULE_HOLD_FAULTING);
+    bool shrinks = !pinned && demand->known && !faulting && !word_is_old(facts, demand, params);
+    if (!shrinks || !rule_on(params, RULE_SURPLUS_YIELDS))
+        return held;
+    return rule_on(params, RULE_KEEP_FLOOR) ? u64_min(held, demand->floor_bytes) : 0;
+}
+
 static void begin_tiers(Decision *decision, const ServerFacts *servers, const ServerTrack *tracks,
                         const PolicyParams *params, int64_t now_us)
 {
     for (size_t i = 0; i < decision->n; i++) {
         const Demand *demand = &decision->demands[i];
-        uint64_t held = ledger_held(&servers[i], params);
         HoldReason hold = plan_hold(&servers[i], demand, &tracks[i].move, now_us);
         bool pinned = servers[i].fixed != FIXED_NO || hold_pins(hold);
-        bool shrinks = !pinned && demand->known && !demand->stale && !demand->faulting;
-        if (!rule_on(params, RULE_SURPLUS_YIELDS))
-            shrinks = false;
-        decision->allocations[i] = shrinks ? u64_min(held, demand->floor_bytes) : held;
         decision->scratch.pinned[i] = pinned;
+        decision->allocations[i] = first_low(&servers[i], demand, pinned, params);
     }
 }
 
-typedef uint64_t (*TierHigh)(const ServerFacts *facts, const Demand *demand);
-
-static uint64_t high_minimum(const ServerFacts *facts, const Demand *demand)
+/* How far a tier lifts one server. What could not be taken back is not lent: no comfort or surplus without
+ * fresh statistics. A guest that does not take up grants is not promised more than it has. */
+static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *demand, const MoveState *move)
 {
-    (void)demand;
-    return facts->minimum_bytes;
+    uint64_t high = 0;
+    bool lends = demand->known && !demand->stale && facts->hold != HOLD_STALE_STATISTICS;
+    switch (tier) {
+    case TIER_MINIMUM:
+        high = facts->minimum_bytes;
+        break;
+    case TIER_NEED:
+        high = demand->need_bytes;
+        break;
+    case TIER_COMFORT:
+        high = lends ? demand->comfort_bytes : 0;
+        break;
+    case TIER_MAXIMUM:
+        high = lends ? facts->maximum_bytes : 0;
+        break;
+    }
+    high = u64_min(high, facts->maximum_bytes);
+    return move->untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
 }
 
-static uint64_t high_need(const ServerFacts *facts, const Demand *demand)
+static double tier_weight(Tier tier, const ServerFacts *facts, const Demand *demand,
+                          const PolicyParams *params)
 {
-    (void)facts;
-    return demand->need_bytes;
-}
-
-static uint64_t high_comfort(const ServerFacts *facts, const Demand *demand)
-{
-    (void)facts;
-    return demand->comfort_bytes;
-}
-
-static uint64_t high_maximum(const ServerFacts *facts, const Demand *demand)
-{
-    (void)demand;
-    return facts->maximum_bytes;
+    uint32_t weight = facts->weight > 0 ? facts->weight : 1;
+    if (!rule_on(params, RULE_WEIGHTS))
+        return 1;
+    bool taxed = tier == TIER_NEED || tier == TIER_COMFORT;
+    return taxed ? allocation_taxed_weight(weight, demand->active_permille, params->tax_permille) : weight;
 }
 
 /* Lifts everyone that may move from where the tiers before left it towards this tier's high; the pinned ones
  * keep what they hold. */
-static void fill_tier(Decision *decision, const ServerFacts *servers, const PolicyParams *params,
-                      TierHigh high_of, bool taxed, uint64_t budget)
+static void fill_tier(Decision *decision, Tier tier, const ServerFacts *servers, const ServerTrack *tracks,
+                      const PolicyParams *params, uint64_t budget)
 {
     Share *shares = decision->scratch.shares;
     for (size_t i = 0; i < decision->n; i++) {
         const Demand *demand = &decision->demands[i];
-        shares[i].low_bytes = shares[i].high_bytes = decision->allocations[i];
-        shares[i].weight = 1;
-        if (decision->scratch.pinned[i])
-            continue;
-        shares[i].high_bytes = u64_max(shares[i].low_bytes, high_of(&servers[i], demand));
-        if (rule_on(params, RULE_WEIGHTS))
-            shares[i].weight = taxed ? allocation_taxed_weight(servers[i].weight, demand->active_permille,
-                                                               params->tax_permille)
-                                     : servers[i].weight;
+        uint64_t low = decision->allocations[i];
+        bool pinned = decision->scratch.pinned[i];
+        shares[i] = (Share){
+            .low_bytes = low,
+            .high_bytes = pinned ? low : u64_max(low, tier_high(tier, &servers[i], demand, &tracks[i].move)),
+            .weight = pinned ? 1 : tier_weight(tier, &servers[i], demand, params),
+        };
     }
     allocation_fill(shares, decision->n, budget, decision->scratch.index, decision->scratch.bytes);
     for (size_t i = 0; i < decision->n; i++)
@@ -130,10 +151,10 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Se
         overhead = u64_add_sat(overhead, servers[i].overhead_bytes);
     uint64_t budget = u64_sub_sat(host->pool_bytes, overhead);
     uint64_t after_slack = u64_sub_sat(budget, host->slack_bytes);
-    fill_tier(decision, servers, params, high_minimum, false, budget);
-    fill_tier(decision, servers, params, high_need, true, budget);
-    fill_tier(decision, servers, params, high_comfort, true, after_slack);
-    fill_tier(decision, servers, params, high_maximum, false, after_slack);
+    fill_tier(decision, TIER_MINIMUM, servers, tracks, params, budget);
+    fill_tier(decision, TIER_NEED, servers, tracks, params, budget);
+    fill_tier(decision, TIER_COMFORT, servers, tracks, params, after_slack);
+    fill_tier(decision, TIER_MAXIMUM, servers, tracks, params, after_slack);
 }
 
 void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrack *tracks, size_t n,

@@ -8,8 +8,12 @@
 #define RATE_MIN_US INT64_C(20000)
 /* Distress within the hour belongs to the same trouble: the rest doubles. */
 #define TROUBLE_US (INT64_C(3600) * SECOND_US)
+/* Distress this soon after the last is still the same incident, seen by another beat. */
+#define INCIDENT_US (INT64_C(10) * SECOND_US)
 /* Doubling the headroom five times is more than any guest grows between two samples. */
 #define STARVED_MAX 5
+/* 2^63: no size or rate here means anything beyond it, and a conversion of more would be undefined. */
+#define BYTES_MAX 9223372036854775808.0
 
 static double fade(int64_t elapsed_us, int64_t half_life_us)
 {
@@ -18,17 +22,30 @@ static double fade(int64_t elapsed_us, int64_t half_life_us)
     return exp2(-(double)elapsed_us / (double)half_life_us);
 }
 
+static uint64_t to_bytes(double bytes)
+{
+    if (!(bytes > 0))
+        return 0;
+    return bytes < BYTES_MAX ? (uint64_t)bytes : UINT64_C(1) << 63;
+}
+
 static uint64_t scaled(uint64_t bytes, uint64_t permille)
 {
     return bytes / 1000 * permille + bytes % 1000 * permille / 1000;
 }
 
-static uint64_t used_now(const ServerFacts *facts, const PolicyParams *params)
+/* What the host saw the guest touch: no claim of use goes beyond it (G6). */
+static uint64_t touched_now(const ServerFacts *facts, const PolicyParams *params)
 {
-    uint64_t used = u64_sub_sat(facts->sample_balloon_bytes, facts->available_bytes);
-    if (facts->resident_bytes != UNKNOWN && rule_on(params, RULE_CHECK_RESIDENCY))
-        used = u64_min(used, u64_add_sat(facts->resident_bytes, params->residency_margin_bytes));
-    return u64_min(used, facts->maximum_bytes);
+    if (facts->resident_bytes == UNKNOWN || !rule_on(params, RULE_CHECK_RESIDENCY))
+        return UINT64_MAX;
+    return u64_add_sat(facts->resident_bytes, params->residency_margin_bytes);
+}
+
+static uint64_t used_of(const ServerFacts *facts, const PolicyParams *params, uint64_t balloon_bytes)
+{
+    uint64_t claimed = u64_sub_sat(balloon_bytes, facts->available_bytes);
+    return u64_min(u64_min(claimed, touched_now(facts, params)), facts->maximum_bytes);
 }
 
 /* Headroom without growth: the larger a server, the more it touches at once. */
@@ -39,12 +56,12 @@ static uint64_t base_headroom(const ServerFacts *facts, const PolicyParams *para
     return u64_add_sat(flat, scaled(working_set_bytes, params->headroom_permille));
 }
 
-/* Growth of a cumulative counter since the last sample, per second; 0 when unknown or when it went back. */
+/* Growth of a cumulative counter since the last look, per second; 0 when unknown or when it went back. */
 static uint64_t rate_of(uint64_t now, uint64_t before, int64_t elapsed_us)
 {
     if (now == UNKNOWN || before == UNKNOWN || now <= before)
         return 0;
-    return (uint64_t)((double)(now - before) * 1e6 / (double)elapsed_us);
+    return to_bytes((double)(now - before) * 1e6 / (double)elapsed_us);
 }
 
 static bool seen_faulting(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
@@ -56,14 +73,14 @@ static bool seen_faulting(const DemandState *state, const ServerFacts *facts, co
            rate_of(facts->stall_us, state->stall_us, elapsed_us) > params->stall_permille * UINT64_C(1000);
 }
 
-/* Faulting soon after a shrink: the shrink took cache that was in use, so it counts as working set from now
- * on. Quiet samples let it go again by one probe each. */
+/* Faulting soon after a shrink: the shrink took cache that was in use, so what the guest had touched of it
+ * counts as working set from now on. Quiet times let it go again by one probe a second. */
 static void learn_cache(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                         int64_t now_us)
 {
-    if (facts->sample_balloon_bytes + params->quantum_bytes < state->sample_balloon_bytes) {
-        if (now_us - state->shrunk_us > params->probe_memory_us)
-            state->unshrunk_bytes = state->sample_balloon_bytes;
+    if (u64_add_sat(facts->sample_balloon_bytes, params->quantum_bytes) < state->sample_balloon_bytes) {
+        if (state->shrunk_us == 0 || now_us - state->shrunk_us > params->probe_memory_us)
+            state->unshrunk_bytes = u64_min(state->sample_balloon_bytes, state->touched_bytes);
         state->shrunk_us = now_us;
     }
     bool shrunk_lately = state->shrunk_us != 0 && now_us - state->shrunk_us <= params->probe_memory_us;
@@ -73,46 +90,68 @@ static void learn_cache(DemandState *state, const ServerFacts *facts, const Poli
         if (shrunk_lately)
             state->cache_bytes = u64_max(state->cache_bytes, missing);
     } else {
-        state->cache_bytes =
-            u64_sub_sat(state->cache_bytes, scaled(facts->balloon_bytes, params->probe_permille));
+        double seconds = (double)(facts->sample_us - state->last_sample_us) / (double)SECOND_US;
+        uint64_t probe = scaled(facts->balloon_bytes, params->probe_permille);
+        state->cache_bytes = u64_sub_sat(state->cache_bytes, to_bytes((double)probe * seconds));
     }
+}
+
+/* Rates since the last look. A balloon that moved leaves open which of its sizes the sample belongs to: the
+ * smaller one is taken here, lest inflating look like growth. */
+static void take_rates(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
+                       int64_t now_us)
+{
+    int64_t elapsed_us = facts->sample_us - state->rate_us;
+    bool first = state->rate_us == 0;
+    if (!first && elapsed_us >= 0 && elapsed_us < RATE_MIN_US)
+        return;
+    if (!first && elapsed_us >= RATE_MIN_US) {
+        double faded = fade(elapsed_us, params->growth_half_life_us);
+        uint64_t used = used_of(facts, params, u64_min(facts->sample_balloon_bytes, facts->balloon_bytes));
+        state->growth_bytes_per_s = u64_max(to_bytes((double)state->growth_bytes_per_s * faded),
+                                            rate_of(used, state->rate_used_bytes, elapsed_us));
+        state->resident_growth_bytes_per_s =
+            u64_max(to_bytes((double)state->resident_growth_bytes_per_s * faded),
+                    rate_of(facts->resident_bytes, state->rate_resident_bytes, elapsed_us));
+        if (seen_faulting(state, facts, params, elapsed_us))
+            state->faulting_until_us = now_us + params->faulting_hold_us;
+    }
+    state->rate_us = facts->sample_us;
+    state->rate_used_bytes = state->used_bytes;
+    state->rate_resident_bytes = facts->resident_bytes;
+    state->swap_in_bytes = facts->swap_in_bytes;
+    state->major_faults = facts->major_faults;
+    state->refaults = facts->refaults;
+    state->stall_us = facts->stall_us;
 }
 
 static void take_sample(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                         int64_t now_us)
 {
-    uint64_t used = used_now(facts, params);
-    int64_t elapsed_us = facts->sample_us - state->last_sample_us;
-    bool first = state->last_sample_us == 0;
-    if (!first && elapsed_us >= RATE_MIN_US) {
-        uint64_t faded =
-            (uint64_t)((double)state->growth_bytes_per_s * fade(elapsed_us, params->growth_half_life_us));
-        state->growth_bytes_per_s = u64_max(faded, rate_of(used, state->used_bytes, elapsed_us));
-        if (seen_faulting(state, facts, params, elapsed_us))
-            state->faulting_until_us = now_us + params->faulting_hold_us;
-    }
+    uint64_t used = used_of(facts, params, facts->sample_balloon_bytes);
     state->used_bytes = used;
-    if (!first)
+    take_rates(state, facts, params, now_us);
+    if (state->last_sample_us != 0)
         learn_cache(state, facts, params, now_us);
-    bool starved = facts->available_bytes < base_headroom(facts, params, used) / 4;
-    state->starved_samples = starved ? state->starved_samples + 1 : 0;
+    uint64_t left = u64_sub_sat(facts->sample_balloon_bytes, used);
+    bool starved = left < base_headroom(facts, params, used) / 4;
+    state->starved_samples = starved ? (uint32_t)u64_min(state->starved_samples + 1, STARVED_MAX) : 0;
     state->sample_balloon_bytes = facts->sample_balloon_bytes;
-    state->swap_in_bytes = facts->swap_in_bytes;
-    state->major_faults = facts->major_faults;
-    state->refaults = facts->refaults;
-    state->stall_us = facts->stall_us;
+    state->touched_bytes = touched_now(facts, params);
     state->last_sample_us = facts->sample_us;
 }
 
 /* A new boot begins with nothing known but the floor that trouble has taught. */
 static void begin_boot(DemandState *state, const ServerFacts *facts)
 {
+    bool booted_under_us = state->last_sample_us != 0 || state->old_boot_sample_us != 0;
     DemandState fresh = {
         .boot_count = facts->boot_count,
         .learned_floor_bytes = state->learned_floor_bytes,
         .rest_until_us = state->rest_until_us,
         .distress_count = state->distress_count,
         .last_distress_us = state->last_distress_us,
+        .old_boot_sample_us = booted_under_us ? facts->sample_us : 0,
     };
     *state = fresh;
 }
@@ -121,17 +160,32 @@ static uint64_t learned_floor(const DemandState *state, const PolicyParams *para
 {
     if (state->learned_floor_bytes == 0 || !rule_on(params, RULE_REST))
         return 0;
-    return (uint64_t)((double)state->learned_floor_bytes *
-                      fade(now_us - state->rest_until_us, params->learned_half_life_us));
+    return to_bytes((double)state->learned_floor_bytes *
+                    fade(now_us - state->rest_until_us, params->learned_half_life_us));
+}
+
+/* What the guest will touch until the next grant can arrive, as its use has been growing and as far as the
+ * host has seen it touch that much. */
+static uint64_t growth_now(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
+                           int64_t now_us)
+{
+    double faded = fade(now_us - state->rate_us, params->growth_half_life_us);
+    double reaction_s = (double)params->reaction_us / (double)SECOND_US * faded;
+    uint64_t growth = to_bytes((double)state->growth_bytes_per_s * reaction_s);
+    uint64_t touched = touched_now(facts, params);
+    if (touched == UINT64_MAX || state->rate_resident_bytes == UNKNOWN)
+        return growth;
+    uint64_t touching = to_bytes((double)state->resident_growth_bytes_per_s * reaction_s);
+    return u64_min(growth, u64_sub_sat(u64_add_sat(touched, touching), state->used_bytes));
 }
 
 static uint64_t headroom_now(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
-                             uint64_t working_set_bytes)
+                             uint64_t working_set_bytes, int64_t now_us)
 {
     uint64_t base = base_headroom(facts, params, working_set_bytes);
-    uint64_t growth = (uint64_t)((double)state->growth_bytes_per_s * ((double)params->reaction_us / 1e6));
-    uint64_t doublings = u64_min(state->starved_samples, STARVED_MAX);
-    return u64_add_sat(u64_min(base, facts->maximum_bytes) << doublings, growth);
+    for (uint32_t i = 0; i < state->starved_samples; i++)
+        base = u64_add_sat(base, base);
+    return u64_add_sat(u64_min(base, facts->maximum_bytes), growth_now(state, facts, params, now_us));
 }
 
 /* Comfort follows need up at once and down by half-lives, down to the last quantum. */
@@ -139,7 +193,7 @@ static uint64_t comfort_now(DemandState *state, const PolicyParams *params, uint
                             int64_t now_us)
 {
     uint64_t above = u64_sub_sat(state->comfort_bytes, need_bytes);
-    above = (uint64_t)((double)above * fade(now_us - state->comfort_us, params->comfort_half_life_us));
+    above = to_bytes((double)above * fade(now_us - state->comfort_us, params->comfort_half_life_us));
     if (above < params->quantum_bytes)
         above = 0;
     state->comfort_bytes = need_bytes + above;
@@ -149,7 +203,8 @@ static uint64_t comfort_now(DemandState *state, const PolicyParams *params, uint
 
 static Demand demand_unknown(const ServerFacts *facts)
 {
-    uint64_t held = u64_clamp(facts->balloon_bytes, facts->minimum_bytes, facts->maximum_bytes);
+    uint64_t low = u64_min(facts->minimum_bytes, facts->maximum_bytes);
+    uint64_t held = u64_clamp(facts->balloon_bytes, low, facts->maximum_bytes);
     return (Demand){
         .used_bytes = UNKNOWN,
         .working_set_bytes = UNKNOWN,
@@ -160,31 +215,40 @@ static Demand demand_unknown(const ServerFacts *facts)
     };
 }
 
+/* ESX's f. */
+static uint32_t active_share(uint64_t working_set_bytes, uint64_t need_bytes)
+{
+    if (working_set_bytes >= need_bytes)
+        return 1000;
+    return (uint32_t)(1000 * (double)working_set_bytes / (double)need_bytes);
+}
+
 Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyParams *params, int64_t now_us)
 {
     if (state->boot_count != facts->boot_count)
         begin_boot(state, facts);
-    bool fresh = facts->sample_us != 0 && facts->available_bytes != UNKNOWN;
+    bool fresh = facts->sample_us != 0 && facts->available_bytes != UNKNOWN &&
+                 facts->sample_us != state->old_boot_sample_us;
     if (fresh && facts->sample_us != state->last_sample_us)
         take_sample(state, facts, params, now_us);
     if (state->last_sample_us == 0)
         return demand_unknown(facts);
 
-    const uint64_t low = facts->minimum_bytes, high = facts->maximum_bytes;
-    uint64_t cache_room = u64_sub_sat(high, state->used_bytes);
-    uint64_t working_set = state->used_bytes + u64_min(state->cache_bytes, cache_room);
-    uint64_t headroom = headroom_now(state, facts, params, working_set);
+    const uint64_t high = facts->maximum_bytes, low = u64_min(facts->minimum_bytes, high);
+    uint64_t used = u64_min(state->used_bytes, high);
+    uint64_t working_set = used + u64_min(state->cache_bytes, high - used);
+    uint64_t headroom = headroom_now(state, facts, params, working_set, now_us);
     uint64_t learned = learned_floor(state, params, now_us);
-    uint64_t margin = scaled(base_headroom(facts, params, state->used_bytes), params->margin_permille);
+    uint64_t margin = scaled(base_headroom(facts, params, used), params->margin_permille);
     uint64_t need = u64_clamp(u64_max(u64_add_sat(working_set, headroom), learned), low, high);
     return (Demand){
-        .used_bytes = state->used_bytes,
+        .used_bytes = used,
         .working_set_bytes = working_set,
         .headroom_bytes = headroom,
         .need_bytes = need,
         .comfort_bytes = u64_clamp(comfort_now(state, params, need, now_us), need, high),
-        .floor_bytes = u64_clamp(u64_max(state->used_bytes + margin, learned), low, high),
-        .active_permille = need > 0 ? (uint32_t)fmin(1000, 1000 * (double)working_set / (double)need) : 1000,
+        .floor_bytes = u64_clamp(u64_max(u64_add_sat(used, margin), learned), low, high),
+        .active_permille = active_share(working_set, need),
         .known = true,
         .stale = now_us - state->last_sample_us > params->stale_us,
         .faulting = now_us < state->faulting_until_us,
@@ -197,13 +261,16 @@ void demand_distress(DemandState *state, const ServerFacts *facts, const PolicyP
 {
     if (!rule_on(params, RULE_REST))
         return;
-    bool again = state->last_distress_us != 0 && now_us - state->last_distress_us < TROUBLE_US;
-    state->distress_count = again ? state->distress_count + 1 : 1;
-    state->last_distress_us = now_us;
+    int64_t since_us = now_us - state->last_distress_us;
+    if (state->last_distress_us == 0 || since_us >= TROUBLE_US)
+        state->distress_count = 1;
+    else if (since_us >= INCIDENT_US)
+        state->distress_count++;
     int64_t rest_us = params->rest_us;
     for (uint32_t i = 1; i < state->distress_count && rest_us < params->rest_max_us; i++)
         rest_us *= 2;
+    uint64_t learned = learned_floor(state, params, now_us);
+    state->learned_floor_bytes = u64_min(u64_max(learned, floor_bytes), facts->maximum_bytes);
+    state->last_distress_us = now_us;
     state->rest_until_us = now_us + (rest_us < params->rest_max_us ? rest_us : params->rest_max_us);
-    state->learned_floor_bytes =
-        u64_min(u64_max(state->learned_floor_bytes, floor_bytes), facts->maximum_bytes);
 }

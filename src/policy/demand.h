@@ -1,7 +1,10 @@
 /*
  * Demand: from what one server is seen to use, what it would use well now.
  *
- *   used        = balloon size at the sample - available, and never more than is resident on the host (G6)
+ *   used        = balloon size at the sample - available, and never more than the guest has touched, which is
+ *                 residency + 16 MiB (G6); the same holds for what it will be using one reaction time later
+ *                 while the balloon inflates a sample may belong to the size before or after: the floor counts
+ *                 with the larger, the working set with the smaller, lest a reclaim look like growth and be undone
  *   working set = used + file cache that has proven to be in use
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
@@ -16,7 +19,7 @@
 typedef struct {
     uint64_t boot_count;
     int64_t last_sample_us;
-    uint64_t used_bytes;
+    uint64_t used_bytes; /* at most: paired with the larger balloon size when it moved */
     uint64_t growth_bytes_per_s;
     uint64_t cache_bytes;          /* file cache that showed itself in use by faulting when squeezed */
     uint64_t sample_balloon_bytes; /* balloon size of the last sample */
@@ -24,16 +27,24 @@ typedef struct {
     int64_t shrunk_us;             /* ... and when that was last seen shrinking */
     uint64_t comfort_bytes;
     int64_t comfort_us;
-    uint64_t swap_in_bytes; /* cumulative values of the last sample */
+    uint64_t swap_in_bytes; /* cumulative values at rate_us */
     uint64_t major_faults;
     uint64_t refaults;
     uint64_t stall_us;
     int64_t faulting_until_us;    /* no shrink before this */
     uint32_t starved_samples;     /* samples in a row that found the headroom nearly gone */
-    uint64_t learned_floor_bytes; /* raised by distress, forgotten over rest_us after the rest */
+    uint64_t learned_floor_bytes; /* raised by distress; after the rest it fades (learned_half_life_us) */
     int64_t rest_until_us;
     uint32_t distress_count;
     int64_t last_distress_us;
+    /* Rates are taken between two looks at least 20 ms apart; the counters above belong to the earlier one. */
+    int64_t rate_us;
+    uint64_t rate_used_bytes;
+    uint64_t rate_resident_bytes;
+    uint64_t resident_growth_bytes_per_s; /* the host's own view of growth, which nobody can claim */
+    uint64_t touched_bytes;               /* of the last sample's balloon size, what the guest had touched */
+    uint64_t sure_bytes;                  /* used, paired with the smaller balloon size while inflating */
+    int64_t old_boot_sample_us;           /* seen before the guest booted: says nothing about it now */
 } DemandState;
 
 typedef struct {
@@ -43,7 +54,8 @@ typedef struct {
     uint64_t need_bytes;      /* within [minimum, maximum] */
     uint64_t comfort_bytes;   /* within [need, maximum] */
     uint64_t floor_bytes;     /* within [minimum, maximum] */
-    uint32_t active_permille; /* share of the balloon size that is working set: ESX's f, for the idle tax */
+    uint32_t active_permille; /* share of the need that is working set: ESX's f, for the idle tax; of the need
+                                 and not of the balloon size, so that an allocation cannot change itself */
     bool known;               /* the guest has told what it uses since it booted */
     bool stale;               /* ... but not within params->stale_us */
     bool faulting;            /* it swaps in, faults or stalls, or did so a moment ago */
@@ -62,7 +74,8 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
 /*
  * demand_distress: the guest ran out of memory under its balloon, or stalled while inflating.
  * Raises the learned floor to @floor_bytes (at most the maximum) and lets the server rest: 60 s, doubling
- * with each distress within the hour, at most 30 min (G9).
+ * with each distress within the hour, at most 30 min (G9). The same trouble seen again within 10 s (a request
+ * still on its way, a refused one) raises the floor and begins the rest anew, but does not double it.
  */
 void demand_distress(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                      uint64_t floor_bytes, int64_t now_us);

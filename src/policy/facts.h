@@ -53,6 +53,7 @@ typedef struct {
     uint64_t sample_balloon_bytes; /* the balloon size that belongs to that sample (the larger one when it
                                       moved) */
     uint64_t available_bytes;      /* as the guest reports it; or UNKNOWN */
+    uint64_t unused_bytes;         /* MemFree of that sample: neither used nor cache; or UNKNOWN */
     uint64_t swap_in_bytes;        /* cumulative since the guest booted; or UNKNOWN */
     uint64_t swap_out_bytes;
     uint64_t major_faults;

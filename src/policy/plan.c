@@ -4,6 +4,9 @@
 #include "base/u64.h"
 #include "policy/plan_internal.h"
 
+/* A grant shows in the balloon within milliseconds; one that has not by then may have been lost on its way. */
+#define ASK_AGAIN_US INT64_C(2000000)
+
 static uint64_t distance(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : b - a;
@@ -44,7 +47,8 @@ void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes)
 {
     const ServerFacts *facts = &beat->servers[i];
     PlanRow *row = &beat->rows[i];
-    uint64_t before = ledger_held_with_target(facts, beat->params, row->target_bytes);
+    uint64_t before =
+        u64_max(row->held_bytes, ledger_held_with_target(facts, beat->params, row->target_bytes));
     uint64_t after = ledger_held_with_target(facts, beat->params, target_bytes);
     row->move = move;
     row->target_bytes = target_bytes;
@@ -63,15 +67,46 @@ static void note_settling(Beat *beat, size_t i)
         move->unsettled_since_us = beat->now_us;
 }
 
+/* Any real change makes a rebooted guest's `actual` tell the truth: upwards where there is room, else one
+ * quantum down, even from the minimum; the next beats raise it again. */
 static void nudge(Beat *beat, size_t i)
 {
     const ServerFacts *facts = &beat->servers[i];
     const uint64_t quantum = beat->params->quantum_bytes;
     uint64_t target = round_up(u64_max(facts->target_bytes, beat->demands[i].need_bytes), quantum);
     target = u64_min(target, facts->maximum_bytes);
-    if (distance(target, facts->target_bytes) < quantum)
-        target = target + quantum <= facts->maximum_bytes ? target + quantum : u64_sub_sat(target, quantum);
-    beat_set(beat, i, MOVE_NUDGE, target);
+    if (distance(target, facts->target_bytes) < quantum) {
+        bool room = u64_add_sat(target, quantum) <= facts->maximum_bytes;
+        target = room ? target + quantum : u64_sub_sat(target, quantum);
+    }
+    if (target > 0)
+        beat_set(beat, i, MOVE_NUDGE, target);
+}
+
+/* A raise that never reached the guest is asked again once: the memory is promised to it anyway. */
+static bool lost_raise(const Beat *beat, size_t i)
+{
+    const MoveState *move = &beat->tracks[i].move;
+    return move->untaken_since_us != 0 && !move->untaken && move->last_up_us <= move->untaken_since_us &&
+           beat->now_us - move->untaken_since_us >= ASK_AGAIN_US;
+}
+
+static void withdraw(Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    const MoveState *move = &beat->tracks[i].move;
+    PlanRow *row = &beat->rows[i];
+    uint64_t held = u64_min(u64_max(facts->balloon_bytes, row->target_bytes), facts->maximum_bytes);
+    if (move->distressed || move->stalled) {
+        if (held > row->target_bytes)
+            beat_set(beat, i, move->distressed ? MOVE_DISTRESS : MOVE_WITHDRAW, held);
+        return;
+    }
+    uint64_t back = u64_min(row->allocation_bytes, held);
+    bool needed = beat->demands[i].need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
+    if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) &&
+        (needed || beat_unsettled(beat, i)))
+        beat_set(beat, i, MOVE_WITHDRAW, back);
 }
 
 /* Raising a target up to what the server holds anyway takes nothing from anybody. */
@@ -79,7 +114,6 @@ static void free_moves(Beat *beat, size_t i)
 {
     const ServerFacts *facts = &beat->servers[i];
     const MoveState *move = &beat->tracks[i].move;
-    PlanRow *row = &beat->rows[i];
     if (facts->hold == HOLD_REBOOTING && facts->booted && !facts->busy && facts->fixed == FIXED_NO) {
         if (move->last_up_us == 0 && move->last_down_us == 0)
             nudge(beat, i);
@@ -87,17 +121,10 @@ static void free_moves(Beat *beat, size_t i)
     }
     if (!beat_may_move(beat, i))
         return;
-    uint64_t held = u64_max(facts->balloon_bytes, facts->target_bytes);
-    held = u64_min(held, facts->maximum_bytes);
-    if (move->distressed || move->stalled) {
-        if (held > row->target_bytes)
-            beat_set(beat, i, move->distressed ? MOVE_DISTRESS : MOVE_WITHDRAW, held);
-        return;
-    }
-    uint64_t back = u64_min(row->allocation_bytes, held);
-    bool needed = beat->demands[i].need_bytes > row->target_bytes;
-    if (back > row->target_bytes + beat->params->quantum_bytes && (needed || beat_unsettled(beat, i)))
-        beat_set(beat, i, MOVE_WITHDRAW, back);
+    if (lost_raise(beat, i))
+        beat_set(beat, i, MOVE_GRANT_NEED, beat->rows[i].target_bytes);
+    else
+        withdraw(beat, i);
 }
 
 static void begin_row(Beat *beat, size_t i, uint64_t allocation_bytes)
@@ -106,7 +133,7 @@ static void begin_row(Beat *beat, size_t i, uint64_t allocation_bytes)
     const ServerTrack *track = &beat->tracks[i];
     beat->rows[i] = (PlanRow){
         .hold = plan_hold(facts, &beat->demands[i], &track->move, beat->now_us),
-        .target_bytes = facts->target_bytes,
+        .target_bytes = track->move.foreign ? facts->balloon_bytes : facts->target_bytes,
         .allocation_bytes = allocation_bytes,
         .held_bytes = ledger_held(facts, beat->params),
     };
@@ -120,11 +147,13 @@ static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
     const Demand *demand = &beat->demands[i];
     if (facts->fixed != FIXED_NO)
         return WAIT_FIXED;
-    if (totals->infeasible)
-        return WAIT_INFEASIBLE;
     if (hold_pins(row->hold))
         return WAIT_HELD;
     if (row->short_bytes > beat_band(beat, i)) {
+        if (beat->tracks[i].move.untaken)
+            return WAIT_NOT_TAKEN;
+        if (totals->infeasible)
+            return WAIT_INFEASIBLE;
         if (totals->ledger.over_bytes > 0)
             return WAIT_OVERCOMMITTED;
         return beat->in_flight_bytes > 0 ? WAIT_NO_ROOM : WAIT_POOL_EXHAUSTED;
@@ -146,6 +175,36 @@ static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
     return beat->waiting_bytes > 0 || beat->levelling_bytes > 0 ? WAIT_PACE : WAIT_NOT_NEEDED;
 }
 
+/* Where somebody else's hand left the balloon, and that is good: makes it the target. Lowering a promise that
+ * nobody took up, or confirming what is held, takes nothing from anyone. */
+static void adopt_foreign(Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    PlanRow *row = &beat->rows[i];
+    if (row->move != MOVE_NONE || !beat->tracks[i].move.foreign)
+        return;
+    uint64_t balloon = facts->balloon_bytes;
+    row->target_bytes = facts->target_bytes;
+    if (!beat_may_move(beat, i) || distance(balloon, facts->target_bytes) <= beat->params->quantum_bytes)
+        return;
+    if (balloon > facts->target_bytes)
+        beat_set(beat, i, MOVE_WITHDRAW, u64_min(balloon, facts->maximum_bytes));
+    else if (row->hold == HOLD_NO && !beat->demands[i].faulting && balloon >= beat->demands[i].floor_bytes)
+        beat_set(beat, i, MOVE_RECLAIM_CALM, balloon);
+}
+
+/* What was tried counts, accepted or not: a request that timed out may yet take effect. */
+static void note_tried(Beat *beat, size_t i)
+{
+    MoveState *move = &beat->tracks[i].move;
+    if (beat->rows[i].move == MOVE_NONE)
+        return;
+    uint64_t lowest = u64_min(beat->rows[i].target_bytes, beat->servers[i].target_bytes);
+    bool lately = move->tried_us != 0 && beat->now_us - move->tried_us < LATE_US;
+    move->tried_bytes = lately ? u64_min(move->tried_bytes, lowest) : lowest;
+    move->tried_us = beat->now_us;
+}
+
 static uint64_t floors_sum(const Beat *beat)
 {
     uint64_t sum = 0;
@@ -161,6 +220,8 @@ static void finish_rows(Beat *beat, PlanTotals *totals)
 {
     for (size_t i = 0; i < beat->n; i++) {
         PlanRow *row = &beat->rows[i];
+        adopt_foreign(beat, i);
+        note_tried(beat, i);
         if (beat->servers[i].fixed == FIXED_NO && !hold_pins(row->hold))
             row->short_bytes = u64_sub_sat(beat->demands[i].need_bytes, row->target_bytes);
         totals->short_bytes = u64_add_sat(totals->short_bytes, row->short_bytes);
@@ -193,20 +254,20 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
     uint64_t free_before = beat.free_bytes;
     for (size_t i = 0; i < n; i++)
         begin_row(&beat, i, allocations[i]);
-    if (!totals.infeasible) {
-        for (size_t i = 0; i < n; i++)
-            free_moves(&beat, i);
-        plan_grants(&beat);
-        totals.granted_bytes = free_before - beat.free_bytes;
-        plan_reclaims(&beat);
-    }
+    for (size_t i = 0; i < n; i++)
+        free_moves(&beat, i);
+    plan_grants(&beat);
+    totals.granted_bytes = free_before - beat.free_bytes;
+    plan_reclaims(&beat);
     finish_rows(&beat, &totals);
     *ret_totals = totals;
 }
 
 void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us)
 {
-    if (row->target_bytes < facts->target_bytes) {
+    bool down = row->move == MOVE_RECLAIM_URGENT || row->move == MOVE_RECLAIM_CALM ||
+                (row->move == MOVE_NUDGE && row->target_bytes < facts->target_bytes);
+    if (down) {
         state->last_down_us = now_us;
         state->reclaim_sample_us = facts->sample_us;
         state->inflate_since_us = 0;
@@ -215,5 +276,6 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
         state->last_up_us = now_us;
         state->reached = facts->balloon_bytes <= row->target_bytes;
     }
+    state->foreign = false;
     state->last_step_us = now_us;
 }

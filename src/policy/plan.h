@@ -42,7 +42,8 @@ typedef enum {
     WAIT_FAULTING,       /* it swaps or faults: never shrunk */
     WAIT_PACE,           /* nobody waits: moving gently, or too soon after the opposite move */
     WAIT_OVERCOMMITTED,  /* only reclaims until the pool holds again */
-    WAIT_INFEASIBLE,     /* the minima add up to more than the pool: nothing is touched */
+    WAIT_INFEASIBLE,     /* the minima add up to more than the pool: not all can have what they must */
+    WAIT_NOT_TAKEN,      /* wants more, but its guest did not take up what it was granted last */
     WAIT_N
 } Wait;
 
@@ -60,6 +61,12 @@ typedef struct {
     bool distressed;                  /* this beat: it took memory back from its balloon unasked */
     bool stalled;                     /* this beat: it cannot give what was asked of it */
     bool reached;                     /* its balloon has been at the target since the target was set */
+    bool foreign;                     /* its balloon is where somebody else put it, until we next ask */
+    bool untaken;                     /* it does not take up grants ... */
+    int64_t untaken_since_us;         /* ... since then, or has not moved towards its target since then ... */
+    uint64_t untaken_from_bytes;      /* ... from this balloon size */
+    int64_t tried_us;                 /* the last row planned for it, whether or not it was carried out ... */
+    uint64_t tried_bytes; /* ... and the lowest target of late: a fall down to it is our own doing */
 } MoveState;
 
 typedef struct {
@@ -78,7 +85,7 @@ typedef struct {
     uint64_t reclaiming_bytes; /* on its way back after this beat, in all */
     uint64_t short_bytes;      /* sum over servers */
     uint64_t floors_bytes;     /* sum of the minima + overhead + fixed: above the pool = infeasible */
-    bool infeasible;
+    bool infeasible;           /* said, and nothing more: the guarantees hold all the same */
     bool someone_waits;
 } PlanTotals;
 
@@ -115,12 +122,13 @@ bool hold_pins(HoldReason hold);
 /*
  * plan_make: one row per server in the same order.
  * @allocations: where the allocation wants each server
- * @tracks:      (inout): only settling times change; what is planned enters by plan_carried_out() alone
+ * @tracks:      (inout): settling times, and what was tried; what is in force enters by plan_carried_out() alone
  */
 void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *demands, ServerTrack *tracks,
                const uint64_t *allocations, size_t n, const PolicyParams *params, int64_t now_us,
                PlanScratch *scratch, PlanRow *rows, PlanTotals *ret_totals);
 
 /* plan_carried_out: the hypervisor took the row's target. To be called once for each row that was really
- * accepted; a refused one is simply not told, and is decided anew from the next facts. */
+ * accepted, with the facts it was decided from; a refused one is simply not told, and is decided anew from the
+ * next facts. */
 void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us);

@@ -8,10 +8,12 @@ static uint64_t entitled_need(const Beat *beat, size_t i)
     return u64_min(beat->rows[i].allocation_bytes, beat->demands[i].need_bytes);
 }
 
+/* The band spares moves that nobody would notice; a target below the minimum is no such thing. */
 static bool wants_need(const Beat *beat, size_t i)
 {
-    return beat_may_move(beat, i) &&
-           entitled_need(beat, i) > u64_add_sat(beat->rows[i].target_bytes, beat_band(beat, i));
+    uint64_t entitled = entitled_need(beat, i), target = beat->rows[i].target_bytes;
+    bool below = target < u64_min(entitled, beat->servers[i].minimum_bytes);
+    return beat_may_move(beat, i) && (below || entitled > u64_add_sat(target, beat_band(beat, i)));
 }
 
 static bool wants_surplus(const Beat *beat, size_t i)
@@ -29,38 +31,64 @@ static bool turned_lately(const Beat *beat, size_t i)
            beat->now_us - last_us < beat->params->turn_us;
 }
 
+/* The servers that @wants, into scratch->donors and scratch->shares; returns how many. */
+static size_t gather(Beat *beat, bool (*wants)(const Beat *, size_t),
+                     uint64_t (*entitled)(const Beat *, size_t), uint64_t *ret_low, uint64_t *ret_wanted)
+{
+    size_t n_wanting = 0;
+    *ret_low = *ret_wanted = 0;
+    for (size_t i = 0; i < beat->n; i++) {
+        if (!wants(beat, i))
+            continue;
+        uint64_t low = beat->rows[i].target_bytes, high = u64_max(low, entitled(beat, i));
+        uint32_t weight = rule_on(beat->params, RULE_WEIGHTS) ? beat->servers[i].weight : 1;
+        beat->scratch->shares[n_wanting] =
+            (Share){.low_bytes = low, .high_bytes = high, .weight = weight > 0 ? weight : 1};
+        beat->scratch->donors[n_wanting++] = (uint32_t)i;
+        *ret_low = u64_add_sat(*ret_low, low);
+        *ret_wanted = u64_add_sat(*ret_wanted, high - low);
+    }
+    return n_wanting;
+}
+
+/* Whole quanta of what max-min fairness gives, and what that leaves over one quantum each, so that a budget
+ * smaller than one quantum per server is not lost on all of them. */
+static void round_shares(const Beat *beat, size_t n_wanting, uint64_t budget)
+{
+    const Share *shares = beat->scratch->shares;
+    const uint64_t quantum = beat->params->quantum_bytes;
+    uint64_t *targets = beat->scratch->bytes;
+    for (size_t k = 0; k < n_wanting; k++) {
+        if (targets[k] < shares[k].high_bytes)
+            targets[k] = u64_max(targets[k] / quantum * quantum, shares[k].low_bytes);
+        budget = u64_sub_sat(budget, targets[k] - shares[k].low_bytes);
+    }
+    for (size_t k = 0; k < n_wanting && budget >= quantum; k++) {
+        uint64_t more = u64_min(quantum, shares[k].high_bytes - targets[k]);
+        targets[k] += more;
+        budget -= more;
+    }
+}
+
 /* Each server that @wants is lifted towards its entitlement by max-min fairness over @budget; returns what is
  * left wanting. */
 static uint64_t hand_out(Beat *beat, bool (*wants)(const Beat *, size_t),
                          uint64_t (*entitled)(const Beat *, size_t), Move move, uint64_t budget)
 {
-    Share *shares = beat->scratch->shares;
-    size_t n_wanting = 0;
-    uint64_t held = 0, wanted = 0;
-    for (size_t i = 0; i < beat->n; i++) {
-        if (!wants(beat, i))
-            continue;
-        uint64_t low = beat->rows[i].target_bytes;
-        double weight = rule_on(beat->params, RULE_WEIGHTS) ? beat->servers[i].weight : 1;
-        shares[n_wanting] =
-            (Share){.low_bytes = low, .high_bytes = u64_max(low, entitled(beat, i)), .weight = weight};
-        beat->scratch->donors[n_wanting++] = (uint32_t)i;
-        held = u64_add_sat(held, low);
-        wanted = u64_add_sat(wanted, shares[n_wanting - 1].high_bytes - low);
-    }
+    uint64_t low, wanted;
+    PlanScratch *scratch = beat->scratch;
+    size_t n_wanting = gather(beat, wants, entitled, &low, &wanted);
     if (n_wanting == 0 || budget == 0)
         return wanted;
-    allocation_fill(shares, n_wanting, u64_add_sat(held, budget), beat->scratch->index, beat->scratch->bytes);
+    allocation_fill(scratch->shares, n_wanting, u64_add_sat(low, budget), scratch->index, scratch->bytes);
+    round_shares(beat, n_wanting, budget);
     for (size_t k = 0; k < n_wanting; k++) {
-        size_t i = beat->scratch->donors[k];
-        uint64_t target = beat->scratch->bytes[k];
-        if (target < shares[k].high_bytes)
-            target = target / beat->params->quantum_bytes * beat->params->quantum_bytes;
-        if (target <= shares[k].low_bytes)
+        size_t i = scratch->donors[k];
+        if (scratch->bytes[k] <= scratch->shares[k].low_bytes)
             continue;
-        wanted -= target - shares[k].low_bytes;
+        wanted -= scratch->bytes[k] - scratch->shares[k].low_bytes;
         Move kept = beat->rows[i].move == MOVE_DISTRESS ? MOVE_DISTRESS : move;
-        beat_set(beat, i, kept, target);
+        beat_set(beat, i, kept, scratch->bytes[k]);
     }
     return wanted;
 }

@@ -3,6 +3,9 @@
 #pragma once
 #include "policy/plan.h"
 
+/* A request that timed out takes effect within this or never. */
+#define LATE_US INT64_C(60000000)
+
 typedef struct {
     const HostFacts *host;
     const ServerFacts *servers;

@@ -8,6 +8,8 @@
 #define IDLE_STEPS 1001
 /* The last piece of a reclaim is not worth another sample. */
 #define LAST_PIECE_BYTES (32 * MIB)
+/* Inflating starts within milliseconds; only what shows no movement after this long is doubted. */
+#define UNDER_WAY_US INT64_C(500000)
 /* A slack this near to full is full: a refill of a few pages would never end. */
 #define SLACK_NEAR 16
 
@@ -18,10 +20,11 @@ static uint64_t floor_of(const Beat *beat, size_t i)
     return beat->params->quantum_bytes;
 }
 
+/* Never nothing: a hypervisor refuses 0, and takes 1 at its word. */
 static uint64_t goal_of(const Beat *beat, size_t i)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
-    uint64_t goal = u64_max(beat->rows[i].allocation_bytes, floor_of(beat, i));
+    uint64_t goal = u64_max(beat->rows[i].allocation_bytes, u64_max(floor_of(beat, i), quantum));
     return u64_add_sat(goal, quantum - 1) / quantum * quantum;
 }
 
@@ -31,7 +34,7 @@ static bool may_give(const Beat *beat, size_t i)
     const Demand *demand = &beat->demands[i];
     if (row->move != MOVE_NONE || !beat_may_move(beat, i) || !demand->known)
         return false;
-    if (demand->stale && rule_on(beat->params, RULE_FRESH_ONLY))
+    if ((demand->stale || row->hold == HOLD_STALE_STATISTICS) && rule_on(beat->params, RULE_FRESH_ONLY))
         return false;
     if (demand->faulting && rule_on(beat->params, RULE_HOLD_FAULTING))
         return false;
@@ -100,8 +103,13 @@ static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
 {
     if (!beat_unsettled(beat, i))
         return 0;
-    uint64_t probe = beat->servers[i].balloon_bytes / 1000 * beat->params->probe_permille;
-    return u64_min(calm_step(beat, i, give), u64_max(probe, 4 * beat->params->quantum_bytes));
+    /* Memory that the guest has put to no use at all needs no probing; cache may be in use, and does. */
+    const ServerFacts *facts = &beat->servers[i];
+    uint64_t probe = facts->balloon_bytes / 1000 * beat->params->probe_permille;
+    uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
+    uint64_t spare = u64_sub_sat(u64_min(unused, facts->balloon_bytes), beat->demands[i].headroom_bytes);
+    uint64_t gentle = u64_max(u64_max(probe, spare / 2), 4 * beat->params->quantum_bytes);
+    return u64_min(calm_step(beat, i, give), gentle);
 }
 
 /* What is wanted back, most pressing first; reclaims under way already count towards it. */
@@ -159,12 +167,27 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
     beat_set(beat, i, move, beat->rows[i].target_bytes - step);
 }
 
+/* What of a reclaim under way can be counted on: all of it at first, then what its speed so far brings within a
+ * second. A donor that is stuck or slow must not keep others from being asked. */
+static uint64_t coming_from(const Beat *beat, size_t i)
+{
+    const MoveState *move = &beat->tracks[i].move;
+    const uint64_t balloon = beat->servers[i].balloon_bytes;
+    uint64_t rest = u64_sub_sat(balloon, beat->rows[i].target_bytes);
+    int64_t elapsed_us = beat->now_us - move->inflate_since_us;
+    if (move->inflate_since_us == 0 || elapsed_us < UNDER_WAY_US)
+        return rest;
+    double moved = (double)u64_sub_sat(move->inflate_from_bytes, balloon);
+    double within_a_second = moved * (double)SECOND_US / (double)elapsed_us;
+    return within_a_second < (double)rest ? (uint64_t)within_a_second : rest;
+}
+
 static uint64_t sum_in_flight(const Beat *beat)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < beat->n; i++)
         if (beat_may_move(beat, i))
-            sum = u64_add_sat(sum, u64_sub_sat(beat->servers[i].balloon_bytes, beat->rows[i].target_bytes));
+            sum = u64_add_sat(sum, coming_from(beat, i));
     return sum;
 }
 
@@ -172,7 +195,7 @@ void plan_reclaims(Beat *beat)
 {
     beat->in_flight_bytes = sum_in_flight(beat);
     Wanted wanted = wanted_back(beat);
-    if (wanted.urgent_bytes + wanted.slack_bytes + wanted.level_bytes == 0)
+    if (wanted.urgent_bytes == 0 && wanted.slack_bytes == 0 && wanted.level_bytes == 0)
         return;
     size_t n_donors = order_donors(beat);
     for (size_t k = 0; k < n_donors; k++)

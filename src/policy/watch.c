@@ -1,9 +1,12 @@
 /* What the balloon's own movement says: distress, stall, somebody else's hand. */
 #include "policy/plan.h"
 #include "base/u64.h"
+#include "policy/plan_internal.h"
 
 /* A reading may be this much older than our own last request: until then its direction proves nothing. */
 #define ECHO_US INT64_C(2000000)
+/* A guest takes its memory back in milliseconds; one that has taken none of a grant for this long will not. */
+#define UNTAKEN_US INT64_C(10000000)
 /* A guest with less than this share of its balloon size left, or 32 MiB, had a reason to take memory back. */
 #define SHORT_SHARE 16
 #define SHORT_BYTES (32 * MIB)
@@ -23,6 +26,13 @@ static bool short_of_memory(const ServerFacts *facts)
     return facts->available_bytes < u64_max(SHORT_BYTES, facts->balloon_bytes / SHORT_SHARE);
 }
 
+/* Hands off; and since target_bytes says nothing any more, our next request must say it anew. */
+static void begin_override(MoveState *move, const PolicyParams *params, int64_t now_us)
+{
+    move->override_until_us = now_us + params->override_us;
+    move->foreign = true;
+}
+
 static void watch_above(ServerTrack *track, const ServerFacts *facts, const PolicyParams *params,
                         int64_t now_us)
 {
@@ -31,7 +41,7 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
         if (facts->deflates_on_oom && short_of_memory(facts))
             note_distress(track, facts, params, now_us);
         else
-            move->override_until_us = now_us + params->override_us;
+            begin_override(move, params, now_us);
         return;
     }
     if (move->inflate_since_us == 0) {
@@ -57,7 +67,33 @@ static bool fell_unasked(const MoveState *move, const ServerFacts *facts, const 
     int64_t last_us = move->last_up_us > move->last_down_us ? move->last_up_us : move->last_down_us;
     uint64_t near = u64_add_sat(facts->balloon_bytes, 2 * params->quantum_bytes);
     bool ours_long_ago = last_us == 0 || now_us - last_us > ECHO_US;
+    if (move->tried_us != 0 && now_us - move->tried_us < LATE_US && near >= move->tried_bytes)
+        return false;
     return ours_long_ago && near < facts->target_bytes && near < move->seen_balloon_bytes;
+}
+
+/* A grant that the guest does not take up is a promise that keeps memory from others: it is noted, and retried
+ * no sooner than the longest rest, or as soon as the guest moves. */
+static void watch_below(MoveState *move, const ServerFacts *facts, const PolicyParams *params, bool quiet,
+                        int64_t now_us)
+{
+    bool rose = facts->balloon_bytes > u64_add_sat(move->untaken_from_bytes, params->quantum_bytes);
+    if (move->untaken && (rose || now_us - move->untaken_since_us > params->rest_max_us)) {
+        move->untaken = false;
+        move->untaken_since_us = 0;
+    }
+    bool below = u64_add_sat(facts->balloon_bytes, params->quantum_bytes) < facts->target_bytes;
+    if (move->untaken)
+        return;
+    if (!below || quiet) {
+        move->untaken_since_us = 0;
+    } else if (move->untaken_since_us == 0 || rose) {
+        move->untaken_since_us = now_us;
+        move->untaken_from_bytes = facts->balloon_bytes;
+    } else if (now_us - move->untaken_since_us >= UNTAKEN_US) {
+        move->untaken = true;
+        move->untaken_since_us = now_us;
+    }
 }
 
 void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams *params, int64_t now_us)
@@ -66,19 +102,24 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
     if (move->boot_count != facts->boot_count)
         *move = (MoveState){.boot_count = facts->boot_count, .seen_balloon_bytes = facts->balloon_bytes};
     move->distressed = move->stalled = false;
-    bool quiet =
-        facts->hold != HOLD_NO || facts->fixed != FIXED_NO || facts->busy || now_us < move->override_until_us;
+    bool boots = facts->hold == HOLD_STARTING || facts->hold == HOLD_REBOOTING;
+    bool quiet = facts->hold != HOLD_NO || facts->fixed != FIXED_NO || facts->busy || move->foreign;
     bool above = facts->balloon_bytes > u64_add_sat(facts->target_bytes, params->quantum_bytes);
-    if (!above) {
+    bool below = u64_add_sat(facts->balloon_bytes, params->quantum_bytes) < facts->target_bytes;
+    if (!above && !below && !facts->busy && now_us >= move->override_until_us)
+        move->foreign = false;
+    /* While it boots `actual` is not to be trusted, and while it is busy target_bytes is not yet the one. */
+    if (boots)
+        move->reached = false;
+    else if (!above && !facts->busy)
         move->reached = true;
+    if (!above || quiet)
         move->inflate_since_us = 0;
-    } else if (quiet) {
-        move->inflate_since_us = 0;
-    } else {
+    else
         watch_above(track, facts, params, now_us);
-    }
     if (!quiet && fell_unasked(move, facts, params, now_us))
-        move->override_until_us = now_us + params->override_us;
+        begin_override(move, params, now_us);
+    watch_below(move, facts, params, quiet, now_us);
     move->seen_balloon_bytes = facts->balloon_bytes;
 }
 
