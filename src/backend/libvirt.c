@@ -26,6 +26,7 @@ static void libvirt_backend_free(Backend *base)
     g_thread_pool_free(backend->pool, FALSE, FALSE);
     g_hash_table_unref(backend->servers);
     g_ptr_array_unref(backend->calls);
+    g_ptr_array_unref(backend->idle);
     g_strfreev(backend->globs);
     g_free(backend->down_reason);
     g_free(backend->uri);
@@ -58,6 +59,7 @@ Backend *libvirt_backend_new(const LibvirtBackendOptions *options)
     backend->find_pause_s = 1;
     backend->servers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)server_unref);
     backend->calls = g_ptr_array_new();
+    backend->idle = g_ptr_array_new();
     backend->waiters = observe_waiters_new();
     g_queue_init(&backend->queue);
     backend->pool = call_pool_new();

@@ -185,7 +185,7 @@ static Server *askable(LibvirtBackend *backend, const char *id, BackendDone done
     Server *server = g_hash_table_lookup(backend->servers, id);
     if (!server || !server->listed)
         refuse(backend, id, done, user_data, AEROSTAT_ERROR_NOT_FOUND, "no such server");
-    else if (!backend->link && !backend->rotating)
+    else if (!backend->link)
         refuse(backend, id, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, "libvirt is not connected");
     else if (server->admission != ADMITTED)
         refuse(backend, id, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, "its QEMU does not answer");

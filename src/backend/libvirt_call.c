@@ -2,15 +2,16 @@
  * One blocking call: it runs on a worker, is answered by a deadline on the engine's thread whatever happens, and is
  * kept until it has really returned.
  *
- * Lanes: libvirtd reads no more than 5 requests of one client at a time (max_client_requests) and has 20 workers for
- * all clients, so calls that hang in a QEMU would soon stop every other one. Therefore at most LANES calls are under way
- * at once; a call that passes its deadline leaves its lane, and once OVERDUE_PER_LINK of them hang on one connection a
- * new connection takes its place.
+ * Lanes: LANES calls at most are under way at once; a call that passes its deadline leaves its lane. Each call has a
+ * connection to itself while it runs, for two reasons. libvirtd reads no more than 5 requests of one client at a time
+ * (max_client_requests), so calls that hang in a QEMU would soon stop every other one. And up to libvirt 10.0 a second
+ * call on a connection may not be sent at all while the first one waits: the first one's thread does the I/O of both,
+ * and the word that there is more to send is lost when it comes just before that thread goes to sleep.
  */
 #include "backend/libvirt_private.h"
 
-#define LANES            3
-#define OVERDUE_PER_LINK 2
+/* An observation, an action, and one more of either. */
+#define LANES 3
 
 Call *call_new(CallRun run, CallDone done, gpointer data, GDestroyNotify free_data)
 {
@@ -30,25 +31,48 @@ void call_free(Call *call)
         call->free_data(call->data);
     if (call->server)
         server_unref(call->server);
-    if (call->link)
-        link_unref(call->link);
+    g_free(call->uri);
     g_clear_error(&call->error);
     g_free(call);
 }
 
 static gboolean call_returned(gpointer data);
 
+static gpointer close_in_thread(gpointer data)
+{
+    virConnectClose(data);
+    return NULL;
+}
+
+/* Closing may block. */
+static void dispose(virConnectPtr conn)
+{
+    g_thread_unref(g_thread_new("libvirt-close", close_in_thread, conn));
+}
+
 /* Worker threads. */
+static void run_connected(Call *call)
+{
+    if (call->uri)
+        call->conn = virConnectOpen(call->uri);
+    if (!call->conn) {
+        set_libvirt_error(&call->error, "connect");
+        return;
+    }
+    call->run(call);
+    if (virConnectIsAlive(call->conn) != 1)
+        virConnectClose(g_steal_pointer(&call->conn));
+}
+
 static void work(gpointer data, gpointer user_data)
 {
     Call *call = data;
     GSource *source;
     g_atomic_int_get(&call->handed_over);
-    call->run(call);
-    if (call->conn) {
-        virConnectClose(call->conn);
-        call->conn = NULL;
-    }
+    if (call->outside)
+        call->run(call);
+    else
+        run_connected(call);
     source = g_idle_source_new();
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
     g_source_set_callback(source, call_returned, call, NULL);
@@ -69,12 +93,23 @@ static void leave_lane(LibvirtBackend *backend, Call *call)
         backend->lanes--;
 }
 
-static void back_from_overdue(LibvirtBackend *backend, Call *call)
+/* Its connection is as good as before: the call has returned. */
+static void take_back_connection(LibvirtBackend *backend, Call *call)
 {
-    if (call->outside)
+    virConnectPtr conn = g_steal_pointer(&call->conn);
+    if (!conn)
         return;
-    backend->overdue--;
-    call->link->overdue--;
+    if (backend && backend->link && call->generation == backend->generation && backend->idle->len < LANES)
+        g_ptr_array_add(backend->idle, conn);
+    else
+        dispose(conn);
+}
+
+void call_drop_idle(LibvirtBackend *backend)
+{
+    for (guint i = 0; i < backend->idle->len; i++)
+        dispose(g_ptr_array_index(backend->idle, i));
+    g_ptr_array_set_size(backend->idle, 0);
 }
 
 /* Engine thread: the worker is done with it, in time or late. */
@@ -84,6 +119,7 @@ static gboolean call_returned(gpointer data)
     LibvirtBackend *backend = call->backend;
     gboolean in_time;
     g_atomic_int_get(&call->handed_over);
+    take_back_connection(backend, call);
     if (!backend) {
         call_free(call);
         return G_SOURCE_REMOVE;
@@ -92,8 +128,8 @@ static gboolean call_returned(gpointer data)
     in_time = call->state == CALL_RUNNING;
     if (in_time)
         leave_lane(backend, call);
-    else
-        back_from_overdue(backend, call);
+    else if (!call->outside)
+        backend->overdue--;
     if (call->server)
         server_call_ended(backend, call->server);
     if (in_time && call->done)
@@ -124,10 +160,8 @@ static gboolean call_expired(gpointer data)
     }
     call->state = CALL_OVERDUE;
     leave_lane(backend, call);
-    if (!call->outside) {
+    if (!call->outside)
         backend->overdue++;
-        call->link->overdue++;
-    }
     if (call->server)
         server_call_overdue(backend, call->server);
     if (call->done)
@@ -147,12 +181,13 @@ static void set_timer(Call *call)
 static void call_run(LibvirtBackend *backend, Call *call)
 {
     call->state = CALL_RUNNING;
-    if (!call->outside)
+    if (!call->outside) {
         backend->lanes++;
-    if (backend->link && !call->conn) {
-        call->link = link_ref(backend->link);
-        call->conn = backend->link->conn;
-        virConnectRef(call->conn);
+        call->generation = backend->generation;
+        if (backend->idle->len)
+            call->conn = g_ptr_array_steal_index_fast(backend->idle, backend->idle->len - 1);
+        else
+            call->uri = g_strdup(backend->uri);
     }
     set_timer(call);
     g_ptr_array_add(backend->calls, call);
@@ -178,13 +213,8 @@ void call_start(LibvirtBackend *backend, Call *call)
 
 void call_pump(LibvirtBackend *backend)
 {
-    while (backend->link && backend->lanes < LANES && !g_queue_is_empty(&backend->queue)) {
-        if (backend->link->overdue >= OVERDUE_PER_LINK) {
-            link_rotate(backend);
-            return;
-        }
+    while (backend->link && backend->lanes < LANES && !g_queue_is_empty(&backend->queue))
         call_run(backend, g_queue_pop_head(&backend->queue));
-    }
 }
 
 void call_fail_queued(LibvirtBackend *backend, const GError *error)

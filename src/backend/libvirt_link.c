@@ -1,6 +1,6 @@
 /*
- * The connection to libvirtd: made in the background, watched, made again with growing pauses. Everything that may
- * block (opening, registering for events, closing) runs on a worker.
+ * The link to libvirtd: made in the background, watched, made again with growing pauses. It carries the events; calls
+ * have connections of their own. Everything that may block (opening, registering, closing) runs on a worker.
  */
 #include "backend/libvirt_private.h"
 
@@ -122,6 +122,8 @@ static void link_retire(LibvirtBackend *backend, Link *link)
 static void link_drop(LibvirtBackend *backend)
 {
     Link *link = g_steal_pointer(&backend->link);
+    backend->generation++;
+    call_drop_idle(backend);
     if (link)
         link_retire(backend, link);
 }
@@ -153,7 +155,6 @@ static void say_down(LibvirtBackend *backend, const char *reason)
     g_autoptr(GError) error = NULL;
     g_free(backend->down_reason);
     backend->down_reason = g_strdup(reason);
-    backend->rotating = FALSE;
     error = link_error(backend);
     call_fail_queued(backend, error);
     observe_fail(backend, error);
@@ -186,19 +187,16 @@ static void doubt_everything(LibvirtBackend *backend)
 
 static void link_up(LibvirtBackend *backend, Opening *opening)
 {
-    gboolean silent = backend->rotating;
     Link *link = link_ref(opening->link);
     opening->opened = FALSE;
     backend->link = link;
     link->backend = backend;
-    backend->rotating = FALSE;
     backend->said_down = FALSE;
     backend->retry_ms = RETRY_FIRST_MS;
     g_clear_pointer(&backend->down_reason, g_free);
     doubt_everything(backend);
     call_pump(backend);
-    if (!silent)
-        server_emit(backend, BACKEND_EVENT_CONNECTED, NULL, NULL);
+    server_emit(backend, BACKEND_EVENT_CONNECTED, NULL, NULL);
 }
 
 static void opened(Call *call, const GError *error)
@@ -254,15 +252,6 @@ void link_connect(LibvirtBackend *backend)
     call->patience_us = OPEN_PATIENCE_US;
     backend->connecting = TRUE;
     call_start(backend, call);
-}
-
-void link_rotate(LibvirtBackend *backend)
-{
-    if (backend->rotating)
-        return;
-    backend->rotating = TRUE;
-    link_drop(backend);
-    link_connect(backend);
 }
 
 void link_stop(LibvirtBackend *backend)

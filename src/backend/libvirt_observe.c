@@ -28,8 +28,13 @@ struct Observation {
 typedef struct {
     char **globs;      /* owned */
     GHashTable *known; /* ids whose definition is known; owned */
-    GPtrArray *ids;    /* (nullable) of char *: look these up instead of listing; owned */
-    GPtrArray *listed; /* (nullable) out, and what the bulk call works on; owned */
+    GPtrArray *listed; /* (nullable) out; owned */
+} Listing;
+
+typedef struct {
+    GHashTable *wanted; /* ids; owned */
+    gboolean one_by_one;
+    GArray *samples; /* (nullable) out; owned */
 } Bulk;
 
 typedef struct {
@@ -303,34 +308,40 @@ static void ping(LibvirtBackend *backend)
 
 /* ---- list and bulk statistics */
 
+static void listing_free(gpointer data)
+{
+    Listing *listing = data;
+    g_strfreev(listing->globs);
+    g_hash_table_unref(listing->known);
+    g_clear_pointer(&listing->listed, g_ptr_array_unref);
+    g_free(listing);
+}
+
 static void bulk_free(gpointer data)
 {
     Bulk *bulk = data;
-    g_strfreev(bulk->globs);
-    g_clear_pointer(&bulk->known, g_hash_table_unref);
-    g_clear_pointer(&bulk->ids, g_ptr_array_unref);
-    g_clear_pointer(&bulk->listed, g_ptr_array_unref);
+    g_hash_table_unref(bulk->wanted);
+    g_clear_pointer(&bulk->samples, g_array_unref);
     g_free(bulk);
 }
 
 static void run_list(Call *call)
 {
-    Bulk *bulk = call->data;
-    bulk->listed = stats_list(call->conn, (const char *const *)bulk->globs, bulk->known, &call->error);
+    Listing *listing = call->data;
+    listing->listed =
+        stats_list(call->conn, (const char *const *)listing->globs, listing->known, &call->error);
 }
 
 static void run_bulk(Call *call)
 {
     Bulk *bulk = call->data;
-    if (!bulk->listed)
-        bulk->listed = stats_lookup(call->conn, bulk->ids);
-    stats_bulk(call->conn, bulk->listed, &call->error);
+    bulk->samples = stats_bulk(call->conn, bulk->wanted, bulk->one_by_one, &call->error);
 }
 
 static void bulk_done(Call *call, const GError *error)
 {
     LibvirtBackend *backend = call->backend;
-    Bulk *bulk = call->data;
+    const Bulk *bulk = call->data;
     if (!is_current(backend, call->observation))
         return;
     if (call->state == CALL_OVERDUE) {
@@ -341,21 +352,30 @@ static void bulk_done(Call *call, const GError *error)
         finish(backend, error);
         return;
     }
-    for (guint i = 0; i < bulk->listed->len; i++) {
-        const Listed *one = g_ptr_array_index(bulk->listed, i);
+    for (guint i = 0; i < bulk->samples->len; i++) {
+        const Sampled *one = &g_array_index(bulk->samples, Sampled, i);
         Server *server = g_hash_table_lookup(backend->servers, one->id);
-        if (server && one->sampled)
+        if (server)
             server_apply_sample(backend, server, &one->sample, backend->observation->asked_us);
     }
     ask_moving(backend);
 }
 
-static void start_bulk(LibvirtBackend *backend, GPtrArray *listed, GPtrArray *ids)
+/* All that may be asked with the others. */
+static void start_bulk(LibvirtBackend *backend)
 {
     Bulk *bulk = g_new0(Bulk, 1);
     Call *call = call_new(run_bulk, bulk_done, bulk, bulk_free);
-    bulk->listed = listed;
-    bulk->ids = ids;
+    GHashTableIter each;
+    gpointer value;
+    bulk->one_by_one = backend->list_stuck;
+    bulk->wanted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const Server *server = value;
+        if (server->listed && server->admission == ADMITTED)
+            g_hash_table_add(bulk->wanted, g_strdup(server->id));
+    }
     call->patience_us = backend->patience_us;
     call->observation = backend->observation->serial;
     backend->observation->asked_us = g_get_monotonic_time();
@@ -382,21 +402,10 @@ static void apply_list(LibvirtBackend *backend, GPtrArray *listed)
     g_hash_table_foreach_remove(backend->servers, is_gone, NULL);
 }
 
-/* Leaves those to the bulk call that may be asked with the others. */
-static void keep_admitted(LibvirtBackend *backend, GPtrArray *listed)
-{
-    for (guint i = listed->len; i-- > 0;) {
-        const Listed *one = g_ptr_array_index(listed, i);
-        const Server *server = g_hash_table_lookup(backend->servers, one->id);
-        if (!server || server->admission != ADMITTED)
-            g_ptr_array_remove_index(listed, i);
-    }
-}
-
 static void list_done(Call *call, const GError *error)
 {
     LibvirtBackend *backend = call->backend;
-    Bulk *bulk = call->data;
+    const Listing *listing = call->data;
     if (call->state == CALL_OVERDUE)
         backend->list_stuck = TRUE;
     if (!is_current(backend, call->observation))
@@ -409,9 +418,8 @@ static void list_done(Call *call, const GError *error)
         finish(backend, error);
         return;
     }
-    apply_list(backend, bulk->listed);
-    keep_admitted(backend, bulk->listed);
-    start_bulk(backend, g_steal_pointer(&bulk->listed), NULL);
+    apply_list(backend, listing->listed);
+    start_bulk(backend);
 }
 
 static void list_late(Call *call, const GError *error)
@@ -421,38 +429,24 @@ static void list_late(Call *call, const GError *error)
 
 static void start_list(LibvirtBackend *backend)
 {
-    Bulk *bulk = g_new0(Bulk, 1);
-    Call *call = call_new(run_list, list_done, bulk, bulk_free);
+    Listing *listing = g_new0(Listing, 1);
+    Call *call = call_new(run_list, list_done, listing, listing_free);
     int64_t now_us = g_get_monotonic_time();
     GHashTableIter each;
     gpointer value;
-    bulk->globs = g_strdupv(backend->globs);
-    bulk->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    listing->globs = g_strdupv(backend->globs);
+    listing->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_hash_table_iter_init(&each, backend->servers);
     while (g_hash_table_iter_next(&each, NULL, &value)) {
         const Server *server = value;
         if (server->defined && !server->definition_stale && now_us - server->definition_us < DEFINITION_US)
-            g_hash_table_add(bulk->known, g_strdup(server->id));
+            g_hash_table_add(listing->known, g_strdup(server->id));
     }
     call->late = list_late;
     call->patience_us = backend->patience_us;
     call->observation = backend->observation->serial;
     backend->observation->asked_us = now_us;
     call_start(backend, call);
-}
-
-static GPtrArray *admitted_ids(LibvirtBackend *backend)
-{
-    GPtrArray *ids = g_ptr_array_new_with_free_func(g_free);
-    GHashTableIter each;
-    gpointer value;
-    g_hash_table_iter_init(&each, backend->servers);
-    while (g_hash_table_iter_next(&each, NULL, &value)) {
-        const Server *server = value;
-        if (server->listed && server->admission == ADMITTED)
-            g_ptr_array_add(ids, g_strdup(server->id));
-    }
-    return ids;
 }
 
 /* ---- the beginning */
@@ -489,7 +483,7 @@ void observe(Backend *base, BackendObserved done, gpointer user_data)
     g_array_append_val(backend->waiters, waiter);
     if (backend->observation || backend->fail_idle)
         return;
-    if ((!backend->link && !backend->rotating) || backend->ping_stuck) {
+    if (!backend->link || backend->ping_stuck) {
         backend->fail_idle = g_idle_add_full(G_PRIORITY_DEFAULT, on_fail_idle, backend, NULL);
         return;
     }
@@ -500,7 +494,7 @@ void observe(Backend *base, BackendObserved done, gpointer user_data)
     if (backend->overdue >= OVERDUE_MOST)
         ping(backend);
     else if (backend->list_stuck)
-        start_bulk(backend, NULL, admitted_ids(backend));
+        start_bulk(backend);
     else
         start_list(backend);
 }

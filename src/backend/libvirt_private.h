@@ -4,7 +4,7 @@
  *   libvirt_definition  a domain's XML -> plain facts                        pure
  *   libvirt_stats       what a worker asks libvirt and makes of the answers  worker threads
  *   libvirt_call        one blocking call: worker, deadline, late return     engine thread
- *   libvirt_link        the connection: made, lost, replaced                 engine thread
+ *   libvirt_link        the link: made, lost, made again                     engine thread
  *   libvirt_event       libvirt's events                                     engine thread
  *   libvirt_server      what is known of one server                          engine thread
  *   libvirt_process     its QEMU process: pid, overhead                      engine thread
@@ -63,14 +63,16 @@ typedef struct {
 } Sample;
 
 typedef struct {
-    virDomainPtr domain; /* owned */
     char id[VIR_UUID_STRING_BUFLEN];
     char *name;    /* owned; valid UTF-8 without control characters */
     int domain_id; /* -1: not running */
     char *xml;     /* owned; NULL unless wanted and read */
-    gboolean sampled;
-    Sample sample;
 } Listed;
+
+typedef struct {
+    char id[VIR_UUID_STRING_BUFLEN];
+    Sample sample;
+} Sampled;
 
 void listed_free(Listed *listed);
 void sample_init(Sample *sample);
@@ -78,10 +80,9 @@ void sample_init(Sample *sample);
 /* All below: FALSE with an AEROSTAT_ERROR. */
 /* stats_list: (element-type Listed): all domains that match @globs; with XML for those not in @known (id -> anything) */
 GPtrArray *stats_list(virConnectPtr conn, const char *const *globs, GHashTable *known, GError **error);
-/* stats_lookup: the same for known ids, without names; those that have gone are left out. */
-GPtrArray *stats_lookup(virConnectPtr conn, const GPtrArray *ids);
-/* stats_bulk: fills the samples of @listed in one call. */
-gboolean stats_bulk(virConnectPtr conn, GPtrArray *listed, GError **error);
+/* stats_bulk: (element-type Sampled): of those in @wanted (a set of ids), in one call. @one_by_one: looks each of them up
+ * instead of listing all. Those that have gone are left out. */
+GArray *stats_bulk(virConnectPtr conn, GHashTable *wanted, gboolean one_by_one, GError **error);
 /* stats_probe: one domain, without ever waiting for its job. @ret_occupied_us: how long somebody has been waiting for
  * its QEMU; 0 when nobody is. */
 gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *ret_occupied_us,
@@ -120,8 +121,9 @@ struct Call {
 
     /* call_start()'s own. */
     LibvirtBackend *backend; /* NULL once the backend is gone */
-    Link *link;              /* (nullable) owned reference */
-    virConnectPtr conn;      /* (nullable) owned reference, closed by the worker */
+    char *uri;               /* (nullable) owned: open a connection of its own first */
+    virConnectPtr conn;      /* (nullable) owned: nothing else is under way on it */
+    unsigned generation;     /* of the link it was started under */
     GError *error;
     CallState state;
     guint timer;
@@ -139,6 +141,8 @@ void call_free(Call *call);
 void call_pump(LibvirtBackend *backend);
 /* call_fail_queued: answers all that wait for a lane. */
 void call_fail_queued(LibvirtBackend *backend, const GError *error);
+/* call_drop_idle: closes the connections that nobody uses. */
+void call_drop_idle(LibvirtBackend *backend);
 /* call_forget_all: for backend_free(): no done() any more; what runs is freed when it returns. */
 void call_forget_all(LibvirtBackend *backend);
 
@@ -149,7 +153,6 @@ struct Link {
     LibvirtBackend *backend; /* engine thread only; NULL when this is not the current link any more */
     virConnectPtr conn;      /* owned by the link until retired */
     int lifecycle, reboot, balloon, device_added, device_removed, iteration; /* callback ids, -1: none */
-    unsigned overdue; /* calls on it that passed their deadline and have not returned */
 };
 
 Link *link_ref(Link *link);
@@ -157,8 +160,6 @@ void link_unref(Link *link);
 void link_connect(LibvirtBackend *backend);
 /* link_lost: the connection broke: says so once and begins anew. */
 void link_lost(LibvirtBackend *backend, const char *reason);
-/* link_rotate: replaces a connection on which too many calls hang, without a word to the engine. */
-void link_rotate(LibvirtBackend *backend);
 void link_stop(LibvirtBackend *backend);
 GError *link_error(const LibvirtBackend *backend);
 
@@ -266,14 +267,15 @@ struct LibvirtBackend {
     gboolean read_only;
 
     GThreadPool *pool;
-    GPtrArray *calls; /* of Call: all that were handed to a worker and have not returned; not owned here */
-    GQueue queue;     /* of Call, owned: waiting for a lane */
-    unsigned lanes;   /* calls in flight that have not passed their deadline */
-    unsigned overdue; /* calls that have, on any link */
+    GPtrArray *calls;    /* of Call: all that were handed to a worker and have not returned; not owned here */
+    GQueue queue;        /* of Call, owned: waiting for a lane */
+    GPtrArray *idle;     /* of virConnectPtr, owned: connections of lanes that nobody uses */
+    unsigned generation; /* grows with each loss of the link: older connections are as dead as it is */
+    unsigned lanes;      /* calls in flight that have not passed their deadline */
+    unsigned overdue;    /* calls that have, and have not returned */
 
     Link *link; /* (nullable) the current connection */
     gboolean connecting;
-    gboolean rotating;
     gboolean said_down;
     char *down_reason; /* (nullable) one line */
     guint retry_timer;
@@ -286,9 +288,8 @@ struct LibvirtBackend {
     uint64_t observations; /* serial of the last one */
     gboolean list_stuck;   /* a list hangs: until it returns the known servers stand for it */
     gboolean ping_stuck;   /* libvirtd itself does not answer */
-    uint64_t
-        boots; /* counted over all servers, so that a server that is made anew does not repeat a number */
-    gboolean finding; /* a walk through /proc is under way */
+    uint64_t boots;        /* starts and resets of all servers: one that is made anew repeats no number */
+    gboolean finding;      /* a walk through /proc is under way */
     int64_t find_next_us;
     unsigned find_pause_s;
 };

@@ -10,8 +10,6 @@ void listed_free(Listed *listed)
 {
     if (!listed)
         return;
-    if (listed->domain)
-        virDomainFree(listed->domain);
     g_free(listed->name);
     g_free(listed->xml);
     g_free(listed);
@@ -92,11 +90,8 @@ static gboolean matches(const char *name, const char *const *globs)
 
 static Listed *listed_new(virDomainPtr domain, GHashTable *known)
 {
-    g_autoptr(GError) ignored = NULL;
     Listed *listed = g_new0(Listed, 1);
     unsigned id;
-    virDomainRef(domain);
-    listed->domain = domain;
     listed->name = name_clean(virDomainGetName(domain));
     if (virDomainGetUUIDString(domain, listed->id) != 0)
         listed->id[0] = '\0';
@@ -126,23 +121,6 @@ GPtrArray *stats_list(virConnectPtr conn, const char *const *globs, GHashTable *
         virDomainFree(domains[i]);
     }
     g_free(domains);
-    return list;
-}
-
-GPtrArray *stats_lookup(virConnectPtr conn, const GPtrArray *ids)
-{
-    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)listed_free);
-    for (guint i = 0; i < ids->len; i++) {
-        const char *id = g_ptr_array_index(ids, i);
-        virDomainPtr domain = virDomainLookupByUUIDString(conn, id);
-        Listed *listed;
-        if (!domain)
-            continue;
-        listed = g_new0(Listed, 1);
-        listed->domain = domain;
-        g_strlcpy(listed->id, id, sizeof listed->id);
-        g_ptr_array_add(list, listed);
-    }
     return list;
 }
 
@@ -193,39 +171,83 @@ static void sample_from_record(const virDomainStatsRecord *record, Sample *sampl
     sample->guest_update_s = param_number(params, n, "balloon.last-update");
 }
 
-static void take_record(GPtrArray *listed, const virDomainStatsRecord *record)
+static void free_domain(gpointer domain)
 {
-    char id[VIR_UUID_STRING_BUFLEN];
-    if (virDomainGetUUIDString(record->dom, id) != 0)
-        return;
-    for (guint i = 0; i < listed->len; i++) {
-        Listed *one = g_ptr_array_index(listed, i);
-        if (strcmp(one->id, id) == 0) {
-            sample_from_record(record, &one->sample);
-            one->sampled = TRUE;
-            return;
-        }
-    }
+    virDomainFree(domain);
 }
 
-gboolean stats_bulk(virConnectPtr conn, GPtrArray *listed, GError **error)
+/* Of virDomainPtr, each to be freed; only those in @wanted. */
+static GPtrArray *pick_domains(virConnectPtr conn, GHashTable *wanted, GError **error)
 {
-    g_autofree virDomainPtr *domains = g_new0(virDomainPtr, listed->len + 1);
+    GPtrArray *picked;
+    virDomainPtr *domains = NULL;
+    int n = virConnectListAllDomains(conn, &domains, 0);
+    if (n < 0) {
+        set_libvirt_error(error, "list the servers");
+        return NULL;
+    }
+    picked = g_ptr_array_new();
+    for (int i = 0; i < n; i++) {
+        char id[VIR_UUID_STRING_BUFLEN];
+        if (virDomainGetUUIDString(domains[i], id) == 0 && g_hash_table_contains(wanted, id))
+            g_ptr_array_add(picked, domains[i]);
+        else
+            virDomainFree(domains[i]);
+    }
+    g_free(domains);
+    return picked;
+}
+
+static GPtrArray *look_up_domains(virConnectPtr conn, GHashTable *wanted)
+{
+    GPtrArray *found = g_ptr_array_new();
+    GHashTableIter each;
+    gpointer id;
+    g_hash_table_iter_init(&each, wanted);
+    while (g_hash_table_iter_next(&each, &id, NULL)) {
+        virDomainPtr domain = virDomainLookupByUUIDString(conn, id);
+        if (domain)
+            g_ptr_array_add(found, domain);
+    }
+    return found;
+}
+
+/* @domains ends with NULL. */
+static GArray *bulk_of(GPtrArray *domains, GError **error)
+{
+    GArray *samples;
     virDomainStatsRecordPtr *records = NULL;
-    int n;
-    if (listed->len == 0)
-        return TRUE;
-    for (guint i = 0; i < listed->len; i++)
-        domains[i] = ((Listed *)g_ptr_array_index(listed, i))->domain;
-    n = virDomainListGetStats(domains, WANTED_STATS, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+    int n = domains->len <= 1 ? 0
+                              : virDomainListGetStats((virDomainPtr *)domains->pdata, WANTED_STATS, &records,
+                                                      VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
     if (n < 0) {
         set_libvirt_error(error, "read the servers' statistics");
-        return FALSE;
+        return NULL;
     }
-    for (int i = 0; i < n; i++)
-        take_record(listed, records[i]);
+    samples = g_array_new(FALSE, TRUE, sizeof(Sampled));
+    for (int i = 0; i < n; i++) {
+        Sampled one;
+        if (virDomainGetUUIDString(records[i]->dom, one.id) != 0)
+            continue;
+        sample_from_record(records[i], &one.sample);
+        g_array_append_val(samples, one);
+    }
     virDomainStatsRecordListFree(records);
-    return TRUE;
+    return samples;
+}
+
+GArray *stats_bulk(virConnectPtr conn, GHashTable *wanted, gboolean one_by_one, GError **error)
+{
+    GPtrArray *domains = one_by_one ? look_up_domains(conn, wanted) : pick_domains(conn, wanted, error);
+    GArray *samples;
+    if (!domains)
+        return NULL;
+    g_ptr_array_add(domains, NULL);
+    samples = bulk_of(domains, error);
+    g_ptr_array_set_size(domains, (int)domains->len - 1);
+    g_ptr_array_set_free_func(domains, free_domain);
+    g_ptr_array_unref(domains);
+    return samples;
 }
 
 virDomainPtr domain_lookup(virConnectPtr conn, const char *id, GError **error)
