@@ -102,7 +102,7 @@ static const char *state_sentence(const EngineHost *host)
     case ENGINE_OVERCOMMITTED:
         return "Servers hold more than the pool: only reclaims happen until it holds again.";
     case ENGINE_INFEASIBLE:
-        return "The minima add up to more than the pool: nothing is touched.";
+        return "The minima add up to more than the pool: not every server can have its own.";
     case ENGINE_DISCONNECTED:
         return "No hypervisor answers: nothing is touched until one does.";
     case ENGINE_OK:
@@ -188,6 +188,19 @@ static EngineState state_now(const Engine *engine)
     return engine->host.totals.ledger.over_bytes > 0 ? ENGINE_OVERCOMMITTED : ENGINE_OK;
 }
 
+/* For whoever has to find out why: G_MESSAGES_DEBUG=aerostat shows it. */
+static void tell_over(Engine *engine)
+{
+    for (guint i = 0; i < engine->counted->len; i++) {
+        const Tracked *tracked = engine->counted->pdata[i];
+        const ServerFacts *facts = &tracked->facts;
+        g_debug("over the pool: %s balloon %" G_GUINT64_FORMAT " target %" G_GUINT64_FORMAT
+                " resident %" G_GUINT64_FORMAT " overhead %" G_GUINT64_FORMAT " %s",
+                tracked->latest->name, (guint64)facts->balloon_bytes, (guint64)facts->target_bytes,
+                (guint64)facts->resident_bytes, (guint64)facts->overhead_bytes, tracked_state(tracked));
+    }
+}
+
 void engine_decide(Engine *engine)
 {
     int64_t now_us = g_get_monotonic_time();
@@ -204,6 +217,8 @@ void engine_decide(Engine *engine)
     account(engine, now_us);
     reservations_update(engine, engine->host.totals.ledger.committed_bytes, now_us);
     measure_relief(engine, now_us);
+    if (engine->host.totals.ledger.over_bytes > 0)
+        tell_over(engine);
     set_state(engine, state_now(engine));
     engine_act(engine, now_us);
     engine_ask_fresh(engine);
