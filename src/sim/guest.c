@@ -22,29 +22,6 @@
 #define LIAR_HIGH_LEFT (4 * MIB)
 #define LIAR_LOW_SHARE 20
 
-void guest_init(Guest *guest, const GuestSpec *spec, uint64_t ram_bytes, uint64_t seed)
-{
-    memset(guest, 0, sizeof *guest);
-    guest->spec = spec;
-    guest->random.state = seed;
-    double inflate = random_between(&guest->random, INFLATE_LOW, INFLATE_HIGH);
-    double deflate = random_between(&guest->random, DEFLATE_LOW, DEFLATE_HIGH);
-    double touch = random_between(&guest->random, TOUCH_LOW, TOUCH_HIGH);
-    if (spec->model == MODEL_BUSY)
-        inflate = INFLATE_BUSY;
-    if (spec->model == MODEL_SLOW)
-        inflate = INFLATE_SLOW;
-    guest->inflate_speed = spec->inflate_bytes_per_s ? (double)spec->inflate_bytes_per_s : inflate;
-    guest->deflate_speed = spec->deflate_bytes_per_s ? (double)spec->deflate_bytes_per_s : deflate;
-    guest->touch_speed = spec->touch_bytes_per_s ? (double)spec->touch_bytes_per_s : touch;
-    guest->watermark_bytes = guest_watermark(spec->maximum_bytes);
-    guest->ram_bytes = guest->actual_bytes = guest->target_bytes = ram_bytes;
-    guest->boot_count = 1;
-    guest->next_regular_reboot_us = spec->reboot_every_us;
-    guest->next_sample_us = (int64_t)random_between(&guest->random, 0, (double)spec->statistics_period_us);
-    guest_memory_begin(guest);
-}
-
 bool guest_responds(const Guest *guest, int64_t now_us)
 {
     const GArray *hangs = guest->spec->hangs;
@@ -86,6 +63,33 @@ static GuestSample look(const Guest *guest, int64_t now_us)
     if (guest->spec->model == MODEL_LIAR_LOW)
         sample.available_bytes = sample.free_bytes = guest->ram_bytes - guest->ram_bytes / LIAR_LOW_SHARE;
     return sample;
+}
+
+void guest_init(Guest *guest, const GuestSpec *spec, uint64_t ram_bytes, uint64_t seed)
+{
+    memset(guest, 0, sizeof *guest);
+    guest->spec = spec;
+    guest->random.state = seed;
+    double inflate = random_between(&guest->random, INFLATE_LOW, INFLATE_HIGH);
+    double deflate = random_between(&guest->random, DEFLATE_LOW, DEFLATE_HIGH);
+    double touch = random_between(&guest->random, TOUCH_LOW, TOUCH_HIGH);
+    if (spec->model == MODEL_BUSY)
+        inflate = INFLATE_BUSY;
+    if (spec->model == MODEL_SLOW)
+        inflate = INFLATE_SLOW;
+    guest->inflate_speed = spec->inflate_bytes_per_s ? (double)spec->inflate_bytes_per_s : inflate;
+    guest->deflate_speed = spec->deflate_bytes_per_s ? (double)spec->deflate_bytes_per_s : deflate;
+    guest->touch_speed = spec->touch_bytes_per_s ? (double)spec->touch_bytes_per_s : touch;
+    guest->watermark_bytes = guest_watermark(spec->maximum_bytes);
+    guest->ram_bytes = guest->actual_bytes = guest->target_bytes = ram_bytes;
+    guest->boot_count = 1;
+    guest->next_regular_reboot_us = spec->reboot_every_us;
+    guest->next_sample_us = (int64_t)random_between(&guest->random, 0, (double)spec->statistics_period_us);
+    guest_memory_begin(guest);
+    if (can_answer(guest, 0)) {
+        guest->said = look(guest, 0);
+        guest->said_us = 1; /* it has been running for a while */
+    }
 }
 
 static void begin_saying(Guest *guest, int64_t now_us, int64_t lag_us)

@@ -1,40 +1,30 @@
 /*
- * Aerostat: the daemon's own policy, decision_make() and plan_carried_out(), fed as the daemon's engine feeds it: the
- * same beats, the same way of telling a fresh sample from an old one, the same account of requests under way, reboots
- * and restarts. What src/engine does with a hypervisor is done here with the modelled one.
+ * Aerostat: the daemon's own policy, decision_make() and plan_carried_out(), behind the daemon's own following of
+ * servers (engine/tracked.h): which sample is fresh, what a request's fate means, reboots, restarts. Only the loop that
+ * drives both is written anew here, in virtual time; it follows src/engine/beat.c, act.c and burst.c.
  */
-#include "base/u64.h"
-#include "policy/decide.h"
 #include "sim/manager_aerostat.h"
+#include "base/u64.h"
+#include "engine/tracked.h"
 
 #define SECOND_US INT64_C(1000000)
-/* src/engine: a guest that answered for the first time is still starting its services. */
-#define BOOT_SETTLE_US  (3 * SECOND_US)
-#define NUDGE_RETRY_US  (5 * SECOND_US)
-#define DRIVER_GRACE_US (90 * SECOND_US)
-/* src/engine: a balloon found on its way is followed until it has stood this long. */
-#define ADOPT_STILL_US   INT64_C(1500000)
-#define ADOPT_NEAR_BYTES MIB
-#define RETRY_US         SECOND_US
-/* A guest that has touched this much since it last told is worth asking. */
-#define WATCH_GROWTH_BYTES (16 * MIB)
-
-typedef struct {
-    ServerTrack track;
-    uint64_t boot_count, target_bytes, asked_bytes, last_balloon_bytes, adopt_balloon_bytes;
-    uint64_t last_update_s, last_available_bytes, last_free_bytes;
-    uint64_t sample_balloon_bytes, sample_resident_bytes;
-    int64_t sample_us, boot_us, booted_us, nudged_us, adopted_us, retry_us;
-    bool booted, settled, was_reset, adopting, busy;
-    PlanRow row;
-    ServerFacts facts;
-} Followed;
+/* Any Unix time: statistics are stamped with whole seconds of it. */
+#define WALL_EPOCH_S INT64_C(1000000000)
+/* src/engine/burst.c: a step of residency that makes a guest worth asking, and for how long. */
+#define BURST_STEP_BYTES (16 * MIB)
+#define BURST_US         SECOND_US
+/* The policy takes a time of 0 for "never". */
+#define CLOCK_EPOCH_US SECOND_US
 
 struct Manager {
     const Scenario *scenario;
-    PolicyParams params;
+    TrackedTimes times;
+    TrackedDefaults defaults;
     guint n;
-    Followed *followed;
+    Tracked **tracked;
+    PlanRow *asked_rows; /* of the requests under way */
+    ServerFacts *asked_facts;
+    uint64_t *asked_boots;
     ServerFacts *facts;
     ServerTrack *tracks;
     Decision *decision;
@@ -47,13 +37,25 @@ static Manager *make(const Scenario *scenario)
 {
     Manager *manager = g_new0(Manager, 1);
     manager->scenario = scenario;
-    manager->params = scenario->params;
+    manager->times = tracked_times_default();
+    manager->defaults.weight = 100;
+    manager->defaults.overhead.is_auto = TRUE;
     manager->n = scenario->guests->len;
-    manager->followed = g_new0(Followed, manager->n);
+    manager->tracked = g_new0(Tracked *, manager->n);
+    manager->asked_rows = g_new0(PlanRow, manager->n);
+    manager->asked_facts = g_new0(ServerFacts, manager->n);
+    manager->asked_boots = g_new0(uint64_t, manager->n);
     manager->facts = g_new0(ServerFacts, manager->n);
     manager->tracks = g_new0(ServerTrack, manager->n);
     manager->decision = decision_new();
     manager->host = (HostFacts){scenario->pool_bytes, scenario_slack(scenario)};
+    for (guint i = 0; i < manager->n; i++) {
+        const GuestSpec *spec = scenario->guests->pdata[i];
+        Tracked *tracked = manager->tracked[i] = tracked_new(NULL, &manager->times);
+        tracked->settings.has_minimum = tracked->settings.has_weight = TRUE;
+        tracked->settings.minimum_bytes = spec->minimum_bytes;
+        tracked->settings.weight = spec->weight;
+    }
     return manager;
 }
 
@@ -63,218 +65,159 @@ void manager_aerostat_listen(Manager *manager, DecisionFunc func, gpointer user_
     manager->on_decision_data = user_data;
 }
 
-static void begin_boot(Followed *followed, const Seen *seen, int64_t now_us)
-{
-    bool first_sight = followed->boot_count == 0;
-    bool already_up = first_sight && seen->update_s > 0;
-    followed->boot_count = seen->boot_count;
-    followed->boot_us = now_us;
-    followed->booted = followed->settled = already_up;
-    followed->booted_us = already_up ? now_us : 0;
-    followed->was_reset = !first_sight && seen->balloon_bytes < seen->spec->maximum_bytes;
-    followed->nudged_us = 0;
-    followed->adopting = already_up;
-    followed->adopted_us = now_us;
-    followed->adopt_balloon_bytes = followed->last_balloon_bytes = seen->balloon_bytes;
-    followed->sample_us = 0;
-    if (first_sight)
-        followed->target_bytes = seen->balloon_bytes;
-    followed->last_update_s = already_up ? 0 : seen->update_s;
-    followed->last_available_bytes = seen->available_bytes;
-    followed->last_free_bytes = seen->free_bytes;
-}
-
-static bool fresh_sample(const Followed *followed, const Seen *seen, int64_t now_us)
-{
-    if (!seen->responsive || seen->update_s == 0 || seen->available_bytes == UNKNOWN)
-        return false;
-    if (!followed->booted && followed->boot_us != now_us && seen->update_s == followed->last_update_s &&
-        seen->available_bytes == followed->last_available_bytes)
-        return false;
-    return seen->update_s != followed->last_update_s ||
-           seen->available_bytes != followed->last_available_bytes ||
-           seen->free_bytes != followed->last_free_bytes;
-}
-
-static void take_sample(Followed *followed, const Seen *seen, int64_t now_us)
-{
-    followed->sample_balloon_bytes = u64_max(seen->balloon_bytes, followed->last_balloon_bytes);
-    followed->sample_resident_bytes = seen->resident_bytes;
-    followed->sample_us = now_us > 0 ? now_us : 1;
-    followed->last_update_s = seen->update_s;
-    followed->last_available_bytes = seen->available_bytes;
-    followed->last_free_bytes = seen->free_bytes;
-    if (!followed->booted) {
-        followed->booted = true;
-        followed->booted_us = now_us;
-    }
-}
-
-static void adopt(Followed *followed, const Seen *seen, int64_t now_us)
-{
-    uint64_t low = u64_min(seen->balloon_bytes, followed->adopt_balloon_bytes);
-    uint64_t high = u64_max(seen->balloon_bytes, followed->adopt_balloon_bytes);
-    followed->target_bytes = seen->balloon_bytes;
-    if (high - low > ADOPT_NEAR_BYTES) {
-        followed->adopted_us = now_us;
-        followed->adopt_balloon_bytes = seen->balloon_bytes;
-    } else if (now_us - followed->adopted_us >= ADOPT_STILL_US) {
-        followed->adopting = false;
-    }
-}
-
-static void advance_boot(Followed *followed, const Seen *seen, int64_t now_us)
-{
-    if (followed->settled || !followed->booted)
-        return;
-    if (!followed->was_reset) {
-        followed->settled = now_us - followed->booted_us >= BOOT_SETTLE_US;
-        return;
-    }
-    if (followed->nudged_us == 0)
-        return;
-    if (seen->balloon_bytes == followed->target_bytes && !followed->busy) {
-        followed->settled = true;
-    } else if (now_us - followed->nudged_us > NUDGE_RETRY_US &&
-               seen->balloon_bytes == followed->last_balloon_bytes) {
-        followed->nudged_us = 0;
-        followed->track.move.last_up_us = followed->track.move.last_down_us = 0;
-    }
-}
-
-static void follow(Followed *followed, const Seen *seen, int64_t now_us)
-{
-    if (followed->boot_count != seen->boot_count)
-        begin_boot(followed, seen, now_us);
-    if (fresh_sample(followed, seen, now_us))
-        take_sample(followed, seen, now_us);
-    if (followed->adopting)
-        adopt(followed, seen, now_us);
-    advance_boot(followed, seen, now_us);
-    followed->last_balloon_bytes = seen->balloon_bytes;
-}
-
-static ServerFacts facts_of(const Followed *followed, const Seen *seen, int64_t now_us)
+static BackendServer *observe(const Seen *seen)
 {
     const GuestSpec *spec = seen->spec;
-    HoldReason hold = HOLD_NO;
-    if (!seen->responsive)
-        hold = HOLD_UNRESPONSIVE;
-    else if (!followed->settled)
-        hold = followed->was_reset ? HOLD_REBOOTING : HOLD_STARTING;
-    FixedReason fixed = spec->fixed;
-    if (fixed == FIXED_NO && !followed->booted && seen->responsive &&
-        now_us - followed->boot_us > DRIVER_GRACE_US)
-        fixed = FIXED_NO_DRIVER;
-    bool known = followed->sample_us != 0;
-    return (ServerFacts){
-        .maximum_bytes = spec->maximum_bytes,
-        .minimum_bytes = spec->minimum_bytes,
-        .weight = spec->weight,
-        .fixed = fixed,
-        .hold = hold,
-        .balloon_bytes = seen->balloon_bytes,
-        .target_bytes =
-            followed->busy ? u64_max(followed->target_bytes, followed->asked_bytes) : followed->target_bytes,
-        .resident_bytes = seen->resident_bytes,
-        .overhead_bytes = spec->overhead_bytes,
-        .boot_count = followed->boot_count,
-        .sample_us = followed->sample_us,
-        .sample_balloon_bytes = followed->sample_balloon_bytes,
-        .available_bytes = known ? seen->available_bytes : UNKNOWN,
-        .swap_in_bytes = seen->swap_in_bytes,
-        .swap_out_bytes = seen->swap_out_bytes,
-        .major_faults = seen->major_faults,
-        .refaults = UNKNOWN,
-        .stall_us = UNKNOWN,
-        .deflates_on_oom = spec->deflates_on_oom,
-        .booted = followed->booted,
-        .busy = followed->busy || followed->adopting || now_us < followed->retry_us,
-    };
+    BackendServer *server = g_new0(BackendServer, 1);
+    server->kind = SERVER_KIND_KVM;
+    server->power = POWER_RUNNING;
+    server->responsive = seen->responsive;
+    server->maximum_bytes = spec->maximum_bytes;
+    server->balloon_bytes = seen->balloon_bytes;
+    server->boot_count = seen->boot_count;
+    server->guest_update_s = seen->update_s == 0 ? 0 : seen->update_s + (uint64_t)WALL_EPOCH_S;
+    server->available_bytes = seen->available_bytes;
+    server->free_bytes = seen->free_bytes;
+    server->total_bytes = server->cache_bytes = UNKNOWN;
+    server->swap_in_bytes = seen->swap_in_bytes;
+    server->swap_out_bytes = seen->swap_out_bytes;
+    server->major_faults = seen->major_faults;
+    server->pid = 1;
+    server->resident_bytes = seen->resident_bytes + spec->overhead_bytes;
+    server->overhead_bytes = spec->overhead_bytes;
+    server->deflates_on_oom = spec->deflates_on_oom;
+    server->reports_free_pages = spec->reports_free_pages;
+    server->fixed = spec->fixed;
+    return server;
 }
 
-static bool wants_fresh(const Manager *manager, guint i)
+static bool wants_fresh(const Manager *manager, guint i, int64_t now_us)
 {
-    const Followed *followed = &manager->followed[i];
-    const Demand *demand = &manager->decision->demands[i];
-    if (followed->busy || followed->facts.fixed != FIXED_NO || hold_pins(followed->row.hold))
+    const Tracked *tracked = manager->tracked[i];
+    const PlanRow *row = &tracked->row;
+    const ServerFacts *facts = &tracked->facts;
+    if (!tracked->decided || tracked->busy || facts->busy || facts->fixed != FIXED_NO || hold_pins(row->hold))
         return false;
-    bool moves = followed->facts.balloon_bytes != followed->target_bytes;
-    bool gives = manager->decision->totals.someone_waits && followed->row.target_bytes > demand->floor_bytes;
-    return moves || gives || followed->row.short_bytes > 0;
+    uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
+    bool moves =
+        u64_max(balloon, target) - u64_min(balloon, target) > manager->scenario->params.quantum_bytes;
+    bool gives = manager->decision->totals.someone_waits && row->target_bytes > tracked->demand.floor_bytes;
+    return moves || gives || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
-static void act(Manager *manager, guint i, Wish *wish)
+static void ask(Manager *manager, guint i, const PlanRow *row, Wish *wish)
 {
-    Followed *followed = &manager->followed[i];
-    followed->row = manager->decision->rows[i];
-    followed->facts = manager->facts[i];
-    followed->track = manager->tracks[i];
-    if (followed->row.hold == HOLD_MANUAL_OVERRIDE)
-        followed->target_bytes = followed->facts.balloon_bytes;
-    if (followed->row.move == MOVE_NONE || followed->facts.busy)
-        return;
-    wish->target_bytes = followed->row.target_bytes;
-    followed->asked_bytes = wish->target_bytes;
-    followed->busy = true;
+    Tracked *tracked = manager->tracked[i];
+    manager->asked_rows[i] = *row;
+    manager->asked_facts[i] = tracked->facts;
+    manager->asked_boots[i] = tracked->boot_count;
+    tracked->busy = TRUE;
+    tracked->asked_bytes = wish->target_bytes = row->target_bytes;
+    if (row->move == MOVE_NUDGE)
+        tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
 }
 
-static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes)
+static void act(Manager *manager, guint i, int64_t now_us, Wish *wish)
 {
+    Tracked *tracked = manager->tracked[i];
+    tracked->track = manager->tracks[i];
+    tracked->demand = manager->decision->demands[i];
+    tracked->row = manager->decision->rows[i];
+    tracked->decided = TRUE;
+    if (tracked->row.hold == HOLD_MANUAL_OVERRIDE)
+        tracked->target_bytes = tracked->latest->balloon_bytes;
+    if (tracked_wants_confirmation(tracked, now_us)) {
+        Move move = tracked->unsure_move;
+        bool reclaim = move == MOVE_RECLAIM_URGENT || move == MOVE_RECLAIM_CALM;
+        PlanRow row = {.move = reclaim ? MOVE_WITHDRAW : move, .target_bytes = tracked->facts.target_bytes};
+        ask(manager, i, &row, wish);
+    } else if (tracked->row.move != MOVE_NONE) {
+        ask(manager, i, &tracked->row, wish);
+    }
+}
+
+static bool bursting(const Manager *manager, int64_t now_us)
+{
+    for (guint i = 0; i < manager->n; i++)
+        if (now_us < manager->tracked[i]->burst_until_us)
+            return true;
+    return false;
+}
+
+static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_us, Wish *wishes)
+{
+    int64_t now_us = world_us + CLOCK_EPOCH_US;
     for (guint i = 0; i < n; i++) {
-        follow(&manager->followed[i], &seen[i], now_us);
-        manager->facts[i] = facts_of(&manager->followed[i], &seen[i], now_us);
-        manager->tracks[i] = manager->followed[i].track;
+        Tracked *tracked = manager->tracked[i];
+        tracked_take(tracked, observe(&seen[i]), now_us, WALL_EPOCH_S + world_us / SECOND_US);
+        tracked_facts(tracked, &manager->defaults, TRUE, now_us);
+        manager->facts[i] = tracked->facts;
+        manager->tracks[i] = tracked->track;
     }
     Decision *decision = manager->decision;
-    decision_make(&manager->host, manager->facts, manager->tracks, n, &manager->params, now_us, decision);
+    decision_make(&manager->host, manager->facts, manager->tracks, n, &manager->scenario->params, now_us,
+                  decision);
     if (manager->on_decision)
         manager->on_decision(&manager->host, manager->facts, decision, now_us, manager->on_decision_data);
     for (guint i = 0; i < n; i++)
-        act(manager, i, &wishes[i]);
+        act(manager, i, now_us, &wishes[i]);
     for (guint i = 0; i < n; i++)
-        wishes[i].ask = wants_fresh(manager, i);
+        wishes[i].ask = wants_fresh(manager, i, now_us);
     const PlanTotals *totals = &decision->totals;
-    bool moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0;
+    bool moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 ||
+                  bursting(manager, now_us);
     return (BeatEnd){moving ? manager->scenario->fast_beat_us : manager->scenario->beat_us};
 }
 
-static void replied(Manager *manager, guint i, Reply reply, int64_t now_us)
+static void replied(Manager *manager, guint i, Reply reply, int64_t world_us)
 {
-    Followed *followed = &manager->followed[i];
-    bool same_boot = followed->facts.boot_count == followed->boot_count;
-    followed->busy = false;
-    if (reply == REPLY_TIMEOUT) {
-        followed->target_bytes = u64_max(followed->target_bytes, followed->row.target_bytes);
-        followed->retry_us = now_us + RETRY_US;
+    int64_t now_us = world_us + CLOCK_EPOCH_US;
+    Tracked *tracked = manager->tracked[i];
+    const PlanRow *row = &manager->asked_rows[i];
+    tracked->busy = FALSE;
+    if (reply == REPLY_TIMEOUT || manager->asked_boots[i] != tracked->boot_count) {
+        tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
         return;
     }
-    if (!same_boot)
-        return;
-    followed->target_bytes = followed->row.target_bytes;
-    plan_carried_out(&followed->track.move, &followed->facts, &followed->row, now_us);
-    if (followed->row.move == MOVE_NUDGE)
-        followed->nudged_us = now_us;
+    bool rebooting = tracked->was_reset && !tracked->settled;
+    tracked_accepted(tracked, row->move, row->target_bytes, now_us);
+    if (!rebooting || row->move == MOVE_NUDGE)
+        plan_carried_out(&tracked->track.move, &manager->asked_facts[i], row, now_us);
 }
 
-/* Residency costs nothing to read: a guest that touches much, near the size of its balloon, is asked at once. */
-static bool watch(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes)
+static bool grew(Tracked *tracked, const Seen *seen, int64_t now_us)
 {
-    bool burst = false;
-    for (guint i = 0; i < n; i++) {
-        Followed *followed = &manager->followed[i];
-        uint64_t touched = u64_sub_sat(seen[i].resident_bytes, followed->sample_resident_bytes);
-        if (touched < WATCH_GROWTH_BYTES || seen[i].spec->fixed != FIXED_NO)
-            continue;
-        followed->sample_resident_bytes = seen[i].resident_bytes;
-        wishes[i].ask = burst = true;
-    }
-    return burst;
+    uint64_t resident = seen->resident_bytes + seen->spec->overhead_bytes;
+    if (!tracked->decided || tracked->facts.fixed != FIXED_NO)
+        return false;
+    if (tracked->burst_low_bytes == 0 || resident < tracked->burst_low_bytes)
+        tracked->burst_low_bytes = resident;
+    if (resident < tracked->burst_low_bytes + BURST_STEP_BYTES)
+        return false;
+    tracked->burst_low_bytes = resident;
+    tracked->burst_until_us = now_us + BURST_US;
+    return true;
+}
+
+static bool watch(Manager *manager, const Seen *seen, guint n, int64_t world_us, Wish *wishes)
+{
+    int64_t now_us = world_us + CLOCK_EPOCH_US;
+    bool any = false;
+    for (guint i = 0; i < n; i++)
+        any |= grew(manager->tracked[i], &seen[i], now_us);
+    for (guint i = 0; any && i < n; i++)
+        wishes[i].ask = wants_fresh(manager, i, now_us);
+    return any;
 }
 
 static void release(Manager *manager)
 {
-    g_free(manager->followed);
+    for (guint i = 0; i < manager->n; i++)
+        tracked_free(manager->tracked[i]);
+    g_free(manager->tracked);
+    g_free(manager->asked_rows);
+    g_free(manager->asked_facts);
+    g_free(manager->asked_boots);
     g_free(manager->facts);
     g_free(manager->tracks);
     decision_free(manager->decision);

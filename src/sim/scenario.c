@@ -6,6 +6,7 @@
 #include "base/keyfile.h"
 #include "base/size.h"
 #include "policy/allocation.h"
+#include "sim/guest_memory.h"
 #include "sim/scenario_keys.h"
 
 #define SECOND_US INT64_C(1000000)
@@ -15,6 +16,8 @@
 #define SWAP_SPEED (100 * MIB)
 #define DISK_SPEED (200 * MIB)
 #define PATH_CHARS 128
+/* A guest begins with what its first phase takes and an eighth more. */
+#define START_SHARE 8
 
 static const char *const model_names[MODEL_N] = {
     [MODEL_IDEAL] = "ideal",
@@ -82,6 +85,7 @@ Scenario *scenario_new(const char *name)
     scenario->tick_us = 10 * 1000;
     scenario->beat_us = SECOND_US;
     scenario->fast_beat_us = 200 * 1000;
+    scenario->watch_us = 100 * 1000;
     scenario->seed = 1;
     scenario->late_reply_us = 5 * SECOND_US;
     scenario->deadline_us = 3 * SECOND_US;
@@ -338,7 +342,7 @@ static gboolean check_guest(const Scenario *scenario, const GuestSpec *spec, con
 {
     if (spec->maximum_bytes == UNKNOWN)
         return wrong(error, place, spec->line, "server %s has no maximum; write maximum = SIZE", spec->name);
-    if (spec->minimum_bytes > spec->maximum_bytes)
+    if (spec->minimum_bytes != UNKNOWN && spec->minimum_bytes > spec->maximum_bytes)
         return wrong(error, place, spec->line,
                      "server %s: its minimum is above its maximum; write a minimum of at most the maximum",
                      spec->name);
@@ -360,6 +364,15 @@ static gboolean check_guest(const Scenario *scenario, const GuestSpec *spec, con
     return TRUE;
 }
 
+/* What its first phase takes, so that nobody begins by dying. */
+static uint64_t first_need(const GuestSpec *spec)
+{
+    const Phase *first = &g_array_index(spec->phases, Phase, 0);
+    uint64_t need = u64_add_sat(first->memory_bytes, first->cache_bytes);
+    need = u64_add_sat(u64_add_sat(need, need / START_SHARE), guest_watermark(spec->maximum_bytes));
+    return u64_clamp(need, spec->minimum_bytes, spec->maximum_bytes);
+}
+
 void scenario_starts(const Scenario *scenario, uint64_t *ret_bytes)
 {
     guint n = scenario->guests->len;
@@ -370,7 +383,7 @@ void scenario_starts(const Scenario *scenario, uint64_t *ret_bytes)
         const GuestSpec *spec = scenario->guests->pdata[i];
         gboolean given = spec->start_bytes != UNKNOWN;
         gboolean fixed = spec->fixed != FIXED_NO;
-        uint64_t low = fixed ? spec->maximum_bytes : given ? spec->start_bytes : spec->minimum_bytes;
+        uint64_t low = fixed ? spec->maximum_bytes : given ? spec->start_bytes : first_need(spec);
         shares[i] = (Share){low, fixed || given ? low : spec->maximum_bytes, 1};
         budget = u64_sub_sat(budget, spec->overhead_bytes);
     }
