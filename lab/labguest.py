@@ -38,6 +38,7 @@ class Guest:
         self.lab, self.name, self.uuid, self.memory_bytes = lab, name, uuid, memory_bytes
         self.console_path = console_path
         self.events, self.reports = [], collections.deque(maxlen=20000)
+        self._latest = {}
         self.malformed_lines = 0
         self.target_bytes = None
         self._port_path, self._socket = port_path, None
@@ -55,9 +56,9 @@ class Guest:
 
     @property
     def report(self):
-        """The latest report (a dict), or an empty one."""
+        """The latest report (a dict) of the running boot, or an empty one; .reports keeps all of them."""
         with self._changed:
-            return self.reports[-1] if self.reports else {}
+            return self._latest
 
     @property
     def ready(self):
@@ -87,7 +88,7 @@ class Guest:
     def wait_for(self, predicate, timeout=30.0):
         """The first report, now or to come, for which predicate(report) is true; LabError after @timeout seconds."""
         def found():
-            return bool(self.reports) and predicate(self.reports[-1]) and self.reports[-1]
+            return bool(self._latest) and predicate(self._latest) and self._latest
         return self._wait(found, timeout, "no such report")
 
     def wait_event(self, name, timeout=30.0, since=0):
@@ -111,7 +112,7 @@ class Guest:
                     raise LabError(f"guest {self.name}: {problem}: the lab was closed")
                 left = end - time.monotonic()
                 if left <= 0:
-                    last = self.reports[-1] if self.reports else self.console_text()[-300:]
+                    last = self._latest or self.console_text()[-300:]
                     raise LabError(f"guest {self.name}: {problem} within {timeout} s; last: {last}")
                 self._changed.wait(min(left, 1.0))
 
@@ -182,6 +183,7 @@ class Guest:
                 self.events.append(message)
             elif kind == "report":
                 self.reports.append(message)
+                self._latest = message
             self._changed.notify_all()
         if kind == "report" and time.monotonic() - self._clock_asked > CLOCK_PERIOD_S:
             self._ask_clock(1)
@@ -204,6 +206,7 @@ class Guest:
         self._pending.clear()
         self._clock.clear()
         self._ready_event = message
+        self._latest = {}
         self._ask_clock(5)
 
     def _ask_clock(self, times):

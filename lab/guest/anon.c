@@ -77,7 +77,8 @@ static void grow(struct anon *anon, uint64_t pages)
 static void shrink(struct anon *anon)
 {
     char *base = (char *)anon->region;
-    madvise(base + anon->goal_pages * PAGE_BYTES, (anon->pages - anon->goal_pages) * PAGE_BYTES, MADV_DONTNEED);
+    madvise(base + anon->goal_pages * PAGE_BYTES, (anon->pages - anon->goal_pages) * PAGE_BYTES,
+            MADV_DONTNEED);
     anon->pages = anon->goal_pages;
     atomic_store(&anon->shared->anon_bytes, anon->pages * PAGE_BYTES);
     tell(anon, NOTE_REACHED, time_us(CLOCK_REALTIME));

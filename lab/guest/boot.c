@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 static const char *const modules[] = {
-    "virtio_ring",           "virtio",     "virtio_pci_modern_dev", "virtio_pci_legacy_dev",
-    "virtio_pci",            "virtio_blk", "virtio_console",        "virtio_balloon",
+    "virtio_ring", "virtio",     "virtio_pci_modern_dev", "virtio_pci_legacy_dev",
+    "virtio_pci",  "virtio_blk", "virtio_console",        "virtio_balloon",
 };
 
 void boot_mount(void)

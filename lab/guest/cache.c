@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES (64 * 1024)
-#define TICK_US 10000
+#define TICK_US     10000
 #define CATCH_UP_US 50000
 
 struct cache {

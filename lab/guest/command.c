@@ -185,10 +185,10 @@ static const struct {
     action run;
     bool only_in_script;
 } verbs[] = {
-    {"anon", do_anon, false},     {"free", do_free, false},     {"touch", do_touch, false},
-    {"cache", do_cache, false},   {"drop", do_drop, false},     {"swap", do_swap, false},
-    {"thp", do_thp, false},       {"driver", do_driver, false}, {"report", do_report, false},
-    {"quiet", do_quiet, false},   {"clock", do_nothing, false}, {"stop", do_stop, false},
+    {"anon", do_anon, false},     {"free", do_free, false},       {"touch", do_touch, false},
+    {"cache", do_cache, false},   {"drop", do_drop, false},       {"swap", do_swap, false},
+    {"thp", do_thp, false},       {"driver", do_driver, false},   {"report", do_report, false},
+    {"quiet", do_quiet, false},   {"clock", do_nothing, false},   {"stop", do_stop, false},
     {"reboot", do_reboot, false}, {"poweroff", do_reboot, false}, {"hold", do_hold, true},
     {"wait", do_wait, true},      {"loop", do_loop, true},
 };
@@ -231,13 +231,15 @@ void command_line(struct lab *lab, char *line)
     else
         error = script_split(line, &step) ? command_run(lab, &step, false) : "too many words";
     output_event("\"reply\",\"ok\":%s,\"command\":\"%s\",\"error\":\"%s\",\"time_us\":%" PRId64,
-                 error == NULL ? "true" : "false", quoted, error == NULL ? "" : error, time_us(CLOCK_REALTIME));
+                 error == NULL ? "true" : "false", quoted, error == NULL ? "" : error,
+                 time_us(CLOCK_REALTIME));
 }
 
 static bool goals_reached(const struct lab *lab)
 {
     const struct shared *shared = lab->shared;
-    bool anon = lab->anon.pid == 0 || atomic_load(&shared->anon_bytes) == atomic_load(&shared->anon_goal_bytes);
+    bool anon =
+        lab->anon.pid == 0 || atomic_load(&shared->anon_bytes) == atomic_load(&shared->anon_goal_bytes);
     /* The cache is read in chunks of 64 KiB. */
     bool cache = lab->cache.pid == 0 ||
                  atomic_load(&shared->cache_bytes) / 65536 == atomic_load(&shared->cache_goal_bytes) / 65536;

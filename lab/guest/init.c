@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PORT_NAME "org.aerostat.lab.0"
-#define AGENT_PATH "/sbin/aerostat-agent"
+#define PORT_NAME        "org.aerostat.lab.0"
+#define AGENT_PATH       "/sbin/aerostat-agent"
 #define REPORT_PERIOD_US 500000
 /* While a script waits or the host is not connected there is nothing to poll for: look again this often. */
 #define IDLE_MS 20

@@ -46,7 +46,8 @@ struct worker {
 };
 
 struct meminfo {
-    uint64_t total_bytes, free_bytes, available_bytes, cached_bytes, buffers_bytes, swap_total_bytes, swap_free_bytes;
+    uint64_t total_bytes, free_bytes, available_bytes, cached_bytes, buffers_bytes, swap_total_bytes,
+        swap_free_bytes;
 };
 
 /* boot.c: everything between the kernel and the workload */

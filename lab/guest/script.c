@@ -44,7 +44,8 @@ bool script_split(char *text, struct step *step)
 {
     *step = (struct step){0};
     char *save = NULL;
-    for (char *word = strtok_r(text, " \t:\r\n", &save); word != NULL; word = strtok_r(NULL, " \t:\r\n", &save)) {
+    for (char *word = strtok_r(text, " \t:\r\n", &save); word != NULL;
+         word = strtok_r(NULL, " \t:\r\n", &save)) {
         char *rate = strchr(word, '@');
         if (rate != NULL)
             *rate++ = '\0';

@@ -71,7 +71,8 @@ class OneGuest(unittest.TestCase):
         self.assertLess(abs(report["host_time_us"] - report["received_us"]), 1_000_000)
 
     def test_balloon_inflates_and_deflates(self):
-        before = self.guest.wait_for(lambda report: True)
+        # Not the free memory of one report: free page reporting takes up to 128 MiB out of it for a moment.
+        before = self.guest.wait_for(lambda report: report["mem_free_bytes"] > 300 * MIB)
         self.guest.set_memory(256 * MIB)
         self.guest.wait_balloon(lambda actual: actual == 256 * MIB)
         self.guest.wait_for(lambda report: report["mem_free_bytes"] < before["mem_free_bytes"] - 100 * MIB)
@@ -127,8 +128,7 @@ class OneGuest(unittest.TestCase):
         since, before = len(self.guest.events), self.guest.report
         self.guest.send("anon 600M")
         self.guest.wait_event("oom", 90, since)
-        report = self.guest.wait_for(lambda report: report["oom_kill"] > before["oom_kill"])
-        self.assertEqual(report["worker_alive"], 0)
+        self.guest.wait_for(lambda report: report["oom_kill"] > before["oom_kill"] and not report["worker_alive"])
         self.guest.send("anon 10M")
         report = self.guest.wait_for(lambda report: report["anon_bytes"] == 10 * MIB)
         self.assertEqual(report["worker_restarts"], before["worker_restarts"] + 1)
@@ -149,9 +149,9 @@ class OneGuest(unittest.TestCase):
     def test_reset_boots_again(self):
         since = len(self.guest.events)
         self.guest.reset()
-        self.guest.wait_event("ready", 60, since)
+        ready = self.guest.wait_event("ready", 60, since)
         self.guest.wait_ready()
-        self.assertLess(self.guest.wait_for(lambda report: True)["uptime_us"], 30_000_000)
+        self.guest.wait_for(lambda report: report["time_us"] >= ready["time_us"])
 
     def test_libvirtd_comes_back(self):
         for kill in (False, True):
