@@ -72,6 +72,7 @@ static void take_observation(Engine *engine, EngineBackend *known, GPtrArray *ob
         if (tracked->backend != known->backend || tracked->seen)
             continue;
         g_hash_table_remove(known->by_id, tracked->latest->id);
+        g_ptr_array_remove(engine->counted, tracked); /* what looks at it between beats must not find it */
         g_ptr_array_remove_index_fast(engine->servers, i - 1);
     }
     g_ptr_array_sort(engine->servers, compare_names);

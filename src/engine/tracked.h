@@ -21,8 +21,7 @@ typedef struct {
     int64_t nudge_retry_us;  /* a nudge that had no effect by then is repeated */
     int64_t adopt_still_us;  /* a balloon that stands this long has arrived */
     int64_t adopt_silent_us; /* a guest found running that says nothing for so long is not up */
-    int64_t
-        retry_us; /* a refused request is repeated after this, then twice that, ... at most 16 times that */
+    int64_t retry_us;        /* a refused request is repeated after this, then twice that, at most 16 times */
 } TrackedTimes;
 
 TrackedTimes tracked_times_default(void);
