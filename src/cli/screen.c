@@ -36,7 +36,7 @@ static SCREEN *screen;
 static void make_looks(gboolean colour)
 {
     gboolean coloured = colour && has_colors() && start_color() == OK && use_default_colors() == OK;
-    for (short i = 0; i < STYLE_N; i++) {
+    for (int i = 0; i < STYLE_N; i++) {
         short wanted = coloured ? (COLORS >= 256 ? looks[i].of_256 : looks[i].of_8) : (short)-1;
         pairs[i] = 0;
         attributes[i] = coloured ? looks[i].always : looks[i].without;

@@ -35,6 +35,15 @@ static void print_pool(const Cli *cli, const HostView *host)
     }
 }
 
+static void print_relief(const Cli *cli, const HostView *host)
+{
+    g_autofree char *p50 = text_duration(host->relief_p50_us), *p99 = text_duration(host->relief_p99_us);
+    gboolean measured = host->relief_p50_us != UNKNOWN_FACT && host->relief_p99_us != UNKNOWN_FACT;
+    cli_fact(cli, "Relief",
+             measured ? g_strdup_printf("half within %s, 99 %% within %s", p50, p99)
+                      : g_strconcat(text_dash(), " (no server has been short yet)", NULL));
+}
+
 static void print_facts(const Cli *cli, const HostView *host, json_t *status)
 {
     cli_heading(cli, "Host");
@@ -45,15 +54,15 @@ static void print_facts(const Cli *cli, const HostView *host, json_t *status)
     cli_fact(cli, "Memory", join3(text_bytes(host->available), " available of ", text_bytes(host->memory)));
     cli_fact(cli, "Fixed servers", join3(text_bytes(host->fixed), " of the pool", g_strdup("")));
     cli_fact(cli, "Short", text_bytes(host->short_by));
+    cli_fact(cli, "Coming back", text_bytes(view_figure(status, "reclaiming_bytes")));
+    cli_fact(cli, "Reserved", text_bytes(view_figure(status, "reserved_bytes")));
     cli_fact(cli, "Safe reboot", join3(g_strdup("of a server of up to "), "", text_bytes(host->reboot_safe)));
     json_t *pressure = json_object_get(status, "pressure_some_avg10");
     cli_fact(cli, "Pressure",
              json_is_number(pressure)
                  ? g_strdup_printf("%.2f %% of the last 10 s", json_number_value(pressure))
                  : g_strdup(text_dash()));
-    cli_fact(cli, "Relief",
-             join3(join3(g_strdup("half within "), "", text_duration(host->relief_p50_us)), ", 99 % within ",
-                   text_duration(host->relief_p99_us)));
+    print_relief(cli, host);
     cli_fact(
         cli, "Running",
         join3(join3(text_duration(host->uptime_us), ", ", text_count(host->beats)), " beats", g_strdup("")));

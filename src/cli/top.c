@@ -15,10 +15,10 @@
 
 #define DECISIONS     20
 #define CALL_MS       1500 /* the picture stands still meanwhile */
-#define RETRY_US      (1 * G_USEC_PER_SEC)
-#define RESYNC_US     (1 * G_USEC_PER_SEC)
-#define FRAME_US      (50 * 1000) /* at most 20 frames a second */
-#define IDLE_MS       500         /* "no news for 5 s" counts on by itself */
+#define RETRY_US      ((int64_t)G_USEC_PER_SEC)
+#define RESYNC_US     ((int64_t)G_USEC_PER_SEC)
+#define FRAME_US      (INT64_C(50) * 1000) /* at most 20 frames a second */
+#define IDLE_MS       500                  /* "no news for 5 s" counts on by itself */
 #define EVENTS_A_TURN 2000
 #define PLAIN_WIDTH   100 /* of a frame for a pipe, unless COLUMNS says otherwise */
 #define WIDTH_LEAST   40
@@ -260,7 +260,7 @@ static gboolean wait_turn(const Top *top)
     struct pollfd fds[2] = {
         {.fd = STDIN_FILENO, .events = POLLIN},
         {.fd = top->client != NULL ? control_client_fd(top->client) : -1, .events = POLLIN}};
-    if (poll(fds, 2, top->dirty ? FRAME_US / 1000 : IDLE_MS) <= 0)
+    if (poll(fds, 2, top->dirty ? (int)(FRAME_US / 1000) : IDLE_MS) <= 0)
         return TRUE; /* time, or a signal such as a resize */
     return (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) == 0;
 }
@@ -273,7 +273,7 @@ static void watch(Top *top)
             lose(top, now_us);
         take_events(top, now_us);
         take_keys(top);
-        if (now_us - top->drawn_us >= (top->dirty ? FRAME_US : IDLE_MS * 1000))
+        if (now_us - top->drawn_us >= (top->dirty ? FRAME_US : IDLE_MS * INT64_C(1000)))
             draw(top, now_us);
         if (!top->quit && !wait_turn(top))
             break;

@@ -7,7 +7,7 @@
 #define NARROW_BELOW 64 /* then a server takes two lines */
 #define ROOMY_FROM   24 /* lines: then there is room for a legend and a blank line */
 #define FIGURE       8  /* "1023 MiB" */
-#define SILENT_US    (3 * G_USEC_PER_SEC)
+#define SILENT_US    (INT64_C(3) * G_USEC_PER_SEC)
 
 typedef enum { EXTRA_SHORT, EXTRA_NOTE, EXTRA_DEMAND, EXTRA_RESIDENT, EXTRA_WEIGHT, EXTRA_N } Extra;
 

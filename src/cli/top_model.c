@@ -151,12 +151,12 @@ static gint compare(gconstpointer a, gconstpointer b, gpointer user_data)
 {
     const ServerView *one = *(ServerView *const *)a, *other = *(ServerView *const *)b;
     const TopModel *model = user_data;
-    int sign = model->reverse ? -1 : 1;
+    int sign = model->reverse ? -1 : 1, by_name = strcmp(one->raw_name, other->raw_name);
     uint64_t left = sort_figure(one, model->sort), right = sort_figure(other, model->sort);
     if (model->sort == SORT_NAME)
-        return sign * strcmp(one->raw_name, other->raw_name);
+        return model->reverse ? -by_name : by_name;
     if (left == right)
-        return strcmp(one->raw_name, other->raw_name);
+        return by_name;
     if (left == UNKNOWN_FACT || right == UNKNOWN_FACT)
         return left == UNKNOWN_FACT ? 1 : -1;
     return sign * (left > right ? -1 : 1);
@@ -214,7 +214,9 @@ static TopPage *open_page(TopModel *model, const char *title, const char *raw_na
 static void add(TopPage *page, int indent, gboolean bold, char *text)
 {
     TopParagraph *paragraph = g_new(TopParagraph, 1);
-    *paragraph = (TopParagraph){.indent = indent, .bold = bold, .text = text};
+    paragraph->indent = indent;
+    paragraph->bold = bold;
+    paragraph->text = text;
     g_ptr_array_add(page->paragraphs, paragraph);
 }
 

@@ -204,10 +204,11 @@ char *bar_text(int n, uint64_t used, uint64_t held, uint64_t whole, uint64_t tic
 {
     if (n <= 0)
         return g_strdup("");
-    g_autofree BarPart *cells = g_new(BarPart, (gsize)n);
+    BarPart *cells = g_new(BarPart, (gsize)n);
     bar_fill(cells, n, used, held, whole, tick);
     GString *text = g_string_new(NULL);
     for (int i = 0; i < n; i++)
         g_string_append(text, bar_glyph(cells[i]));
+    g_free(cells);
     return g_string_free(text, FALSE);
 }

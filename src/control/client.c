@@ -12,7 +12,8 @@
 
 #define CONNECT_TIMEOUT_S 5
 #define ANSWER_LIMIT_BYTES                                                                                   \
-    (64 * 1024 * 1024)            /* what no daemon sends: a guard against a socket that is not one's */
+    (UINT64_C(64) * 1024 * 1024) /* what no daemon sends: a guard against a socket that is not one's */
+#define READ_BYTES           65536
 #define PENDING_EVENTS_LIMIT 4096 /* kept while a call waits for its answer; then the oldest go */
 
 struct ControlClient {
@@ -103,7 +104,7 @@ static gboolean wait_for(const ControlClient *client, short events, int64_t dead
         if (left_us <= 0)
             return FALSE;
         struct pollfd poll_fd = {.fd = client->fd, .events = events};
-        int ready = poll(&poll_fd, 1, (int)MIN((left_us + 999) / 1000, 3600 * 1000));
+        int ready = poll(&poll_fd, 1, (int)MIN((left_us + 999) / 1000, G_MAXINT));
         if (ready > 0)
             return TRUE;
         if (ready < 0 && errno != EINTR)
@@ -113,7 +114,7 @@ static gboolean wait_for(const ControlClient *client, short events, int64_t dead
 
 static gboolean read_some(ControlClient *client, GError **error)
 {
-    guint8 buffer[64 * 1024];
+    guint8 buffer[READ_BYTES];
     ssize_t got;
     do
         got = recv(client->fd, buffer, sizeof buffer, MSG_DONTWAIT);

@@ -163,7 +163,7 @@ static void take_lines(Connection *connection)
     }
     if (!connection->line_ready && connection->in->len > LINE_LIMIT_BYTES && !connection->closing) {
         g_autoptr(GError) error = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
-                                              "the request line is longer than %d bytes", LINE_LIMIT_BYTES);
+                                              "the request line is longer than %zu bytes", LINE_LIMIT_BYTES);
         connection_refuse(connection, error);
     }
 }

@@ -2,12 +2,15 @@
 #pragma once
 #include "control/server.h"
 
-#define LINE_LIMIT_BYTES    (64 * 1024) /* docs/control.md */
-#define ANSWERS_LIMIT       64          /* pipelined answers waiting: then its requests are no longer read */
-#define ANSWERS_LIMIT_BYTES (1024 * 1024) /* the same by size: a list of 1,000 servers is about this long */
-#define EVENTS_LIMIT_BYTES  (256 * 1024)  /* waiting output beyond which events are dropped and counted */
-#define REQUESTS_A_TURN     16            /* then everything else in the daemon has its turn */
-#define STALLED_LIMIT_US    (60 * G_USEC_PER_SEC) /* takes nothing of its waiting output for so long: closed */
+#define LINE_LIMIT_BYTES ((gsize)64 * 1024) /* docs/control.md */
+#define ANSWERS_LIMIT    64 /* pipelined answers waiting: then its requests are no longer read */
+#define ANSWERS_LIMIT_BYTES                                                                                  \
+    ((gsize)1024 * 1024) /* the same by size: a list of 1,000 servers is about this long */
+#define EVENTS_LIMIT_BYTES                                                                                   \
+    ((gsize)256 * 1024)    /* waiting output beyond which events are dropped and counted */
+#define REQUESTS_A_TURN 16 /* then everything else in the daemon has its turn */
+#define STALLED_LIMIT_US                                                                                     \
+    (INT64_C(60) * G_USEC_PER_SEC) /* takes nothing of its waiting output for so long: closed */
 
 typedef struct Connection Connection;
 

@@ -33,15 +33,16 @@ static gid_t find_group(const char *name)
 {
     if (name == NULL || *name == '\0')
         return NO_GROUP;
+    struct group entry, *found = NULL;
     gsize size = 1024;
-    for (;;) {
-        g_autofree char *buffer = g_malloc(size);
-        struct group entry, *found = NULL;
-        int status = getgrnam_r(name, &entry, buffer, size, &found);
-        if (status != ERANGE)
-            return status == 0 && found != NULL ? found->gr_gid : NO_GROUP;
+    char *buffer = g_malloc(size);
+    while (getgrnam_r(name, &entry, buffer, size, &found) == ERANGE) {
         size *= 2;
+        buffer = g_realloc(buffer, size);
     }
+    gid_t group = found != NULL ? found->gr_gid : NO_GROUP;
+    g_free(buffer);
+    return group;
 }
 
 /* The groups the peer had when it connected, from the kernel: asking a user database here could block. */

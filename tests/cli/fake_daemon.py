@@ -110,6 +110,7 @@ class Daemon:
             "relief_p99_us": 480_000 if self.args.state == "ok" else None,
             "free_bytes": free, "over_bytes": over, "fixed_bytes": 4 * GIB,
             "short_bytes": sum(s["short_bytes"] or 0 for s in self.servers), "slack_wanted_bytes": pool // 20,
+            "overhead_bytes": 96 * MIB * len(self.servers), "reclaiming_bytes": 200 * MIB, "reserved_bytes": 0,
             "reboot_safe_bytes": 2 * GIB, "committed_peak_bytes": committed, "over_seconds": 0,
             "state": self.args.state, "problems": problems,
             "backends": [{"name": "libvirt", "uri": "qemu:///system", "connected": self.args.state != "disconnected",

@@ -493,6 +493,7 @@ static void test_slow_reader(Fixture *fixture, gconstpointer data)
     g_autoptr(json_t) fact = json_pack("{s:i}", "n", 1);
     control_server_emit(fixture->server, "host", fact);
     g_autoptr(json_t) event = hear_event(slow, "host");
+    g_assert_true(json_equal(event, fact));
     close(slow);
     check_alive(fixture);
 }
@@ -506,6 +507,7 @@ static void test_reader_without_writing(Fixture *fixture, gconstpointer data)
     g_autoptr(json_t) fact = json_pack("{s:i}", "n", 5);
     control_server_emit(fixture->server, "host", fact);
     g_autoptr(json_t) event = hear_event(fd, "host");
+    g_assert_true(json_equal(event, fact));
     close(fd);
     turn();
     g_assert_cmpuint(control_server_subscribers(fixture->server), ==, 0);
@@ -822,9 +824,11 @@ static gpointer follow_in_thread(gpointer user_data)
     g_assert_no_error(call->error);
     g_autoptr(json_t) subscribed = control_client_call(client, "events", NULL, 10000, &call->error);
     g_assert_no_error(call->error);
+    g_assert_nonnull(subscribed);
     /* The call's answer comes behind events that are there already: they are kept. */
     g_autoptr(json_t) echoed = control_client_call(client, "echo", NULL, 10000, &call->error);
     g_assert_no_error(call->error);
+    g_assert_nonnull(echoed);
     while (call->error == NULL) {
         g_autoptr(json_t) event = control_client_next_event(client, &call->error);
         if (event != NULL)
