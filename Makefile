@@ -4,9 +4,9 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 DEMO_SECONDS ?=
-FUZZ_SECONDS ?= 60
 BUILD = build/release
-export DEMO_SECONDS FUZZ_SECONDS
+export DEMO_SECONDS
+unexport FUZZ_SECONDS
 
 .PHONY: all demo check bench fuzz lint install clean help
 
@@ -27,6 +27,7 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/run
 
+fuzz: export FUZZ_SECONDS := $(or $(FUZZ_SECONDS),60)
 fuzz:
 	@tools/setup
 	@tools/check fuzz

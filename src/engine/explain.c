@@ -21,6 +21,16 @@ static void add(GPtrArray *sentences, const char *format, ...)
     va_end(arguments);
 }
 
+/* Flows are sums over the daemon's life; a server that has its memory back, by whatever way, has lent nothing. */
+uint64_t explain_lent(Engine *engine, const Tracked *from, const Tracked *to)
+{
+    const BackendServer *giver = from->latest, *taker = to->latest;
+    if (from == to || !tracked_counts(from) || !tracked_counts(to))
+        return 0;
+    uint64_t missing = u64_sub_sat(giver->maximum_bytes, giver->balloon_bytes);
+    return u64_min(journal_lent(engine_journal(engine), giver->name, taker->name), missing);
+}
+
 char *explain_summary(Engine *engine, const Tracked *tracked)
 {
     const BackendServer *latest = tracked->latest;
@@ -93,8 +103,8 @@ static guint top_holders(Engine *engine, const Tracked *tracked, Amount *top)
     guint n = 0;
     for (guint i = 0; i < engine_servers(engine)->len; i++) {
         const Tracked *other = engine_servers(engine)->pdata[i];
-        uint64_t lent = journal_lent(engine_journal(engine), tracked->latest->name, other->latest->name);
-        if (other != tracked && lent >= MIB)
+        uint64_t lent = explain_lent(engine, tracked, other);
+        if (lent >= MIB)
             insert_amount(top, &n, (Amount){other->latest->name, lent});
     }
     return n;
@@ -109,15 +119,18 @@ static void add_lent(GPtrArray *sentences, Engine *engine, const Tracked *tracke
     guint n_holders = top_holders(engine, tracked, holders), n_donors = top_donors(engine, tracked, donors);
     g_autofree char *size = size_format(lent);
     GString *whom = g_string_new(NULL);
-    for (guint i = 0; i < n_holders; i++) {
-        g_autofree char *part = size_format(holders[i].bytes);
+    uint64_t left = lent;
+    for (guint i = 0; i < n_holders && left >= MIB; i++) {
+        uint64_t bytes = u64_min(holders[i].bytes, left);
+        left -= bytes;
+        g_autofree char *part = size_format(bytes);
         g_string_append_printf(whom, "%s%s went to %s",
                                i == 0 ? ", of which " : (i + 1 == n_holders ? " and " : ", "), part,
                                holders[i].name);
     }
     add(sentences, "The other %s are in the host's pool for whoever needs them%s.", size, whom->str);
     g_string_free(whom, TRUE);
-    g_autofree char *ready = size_format(engine_host(engine)->totals.ledger.free_bytes);
+    g_autofree char *ready = size_format(u64_min(engine_host(engine)->totals.ledger.free_bytes, lent));
     g_autofree char *idle = amounts_text(donors, n_donors);
     if (n_donors > 0)
         add(sentences,

@@ -2,6 +2,8 @@
 #pragma once
 #include "engine/engine.h"
 
+/* explain_lent: what @to holds of @from's memory now: by the flows, but never more than @from is missing. */
+uint64_t explain_lent(Engine *engine, const Tracked *from, const Tracked *to);
 /* explain_summary: (transfer full) one sentence. */
 char *explain_summary(Engine *engine, const Tracked *tracked);
 /* explain_sentences: (transfer full) (element-type utf8): the whole answer, most important first. */

@@ -4,6 +4,8 @@
 #include "base/size.h"
 #include "engine/engine_private.h"
 
+#define TAKEN_UP_US INT64_C(3000000)
+
 void reservation_free(Reservation *reservation)
 {
     g_free(reservation->for_name);
@@ -15,14 +17,6 @@ GPtrArray *engine_reservations(Engine *engine)
     return engine->reservations;
 }
 
-uint64_t engine_reserved_bytes(Engine *engine)
-{
-    uint64_t sum = 0;
-    for (guint i = 0; i < engine->reservations->len; i++)
-        sum = u64_add_sat(sum, ((Reservation *)engine->reservations->pdata[i])->bytes);
-    return sum;
-}
-
 static const Tracked *running(Engine *engine, const char *name)
 {
     for (guint i = 0; name && i < engine->servers->len; i++) {
@@ -31,6 +25,24 @@ static const Tracked *running(Engine *engine, const char *name)
             return tracked;
     }
     return NULL;
+}
+
+/* What a server that has come up holds of its reservation is no longer reserved, but held. */
+static uint64_t still_reserved(Engine *engine, const Reservation *reservation)
+{
+    const Tracked *tracked = running(engine, reservation->for_name);
+    if (!tracked)
+        return reservation->bytes;
+    uint64_t held = u64_add_sat(tracked->latest->maximum_bytes, tracked_overhead(tracked, &engine->defaults));
+    return u64_sub_sat(reservation->bytes, held);
+}
+
+uint64_t engine_reserved_bytes(Engine *engine)
+{
+    uint64_t sum = 0;
+    for (guint i = 0; i < engine->reservations->len; i++)
+        sum = u64_add_sat(sum, still_reserved(engine, engine->reservations->pdata[i]));
+    return sum;
 }
 
 static gboolean check_room(Engine *engine, uint64_t bytes, GError **error)
@@ -100,17 +112,30 @@ gboolean engine_release(Engine *engine, guint64 id, GError **error)
     return FALSE;
 }
 
+/* A server is only believed to have come up once it has been there for a while: a look that began before its start
+ * may yet come in and miss it. */
+static gboolean taken_up(Engine *engine, Reservation *reservation, int64_t now_us)
+{
+    if (!running(engine, reservation->for_name)) {
+        reservation->up_since_us = 0;
+        return FALSE;
+    }
+    if (reservation->up_since_us == 0)
+        reservation->up_since_us = now_us;
+    return now_us - reservation->up_since_us >= TAKEN_UP_US;
+}
+
 void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_us)
 {
     for (guint i = engine->reservations->len; i > 0; i--) {
-        const Reservation *reservation = engine->reservations->pdata[i - 1];
-        if (now_us >= reservation->expires_us || running(engine, reservation->for_name))
+        Reservation *reservation = engine->reservations->pdata[i - 1];
+        if (now_us >= reservation->expires_us || taken_up(engine, reservation, now_us))
             g_ptr_array_remove_index(engine->reservations, i - 1);
     }
     uint64_t sum = committed_bytes;
     for (guint i = 0; i < engine->reservations->len; i++) {
         Reservation *reservation = engine->reservations->pdata[i];
-        sum = u64_add_sat(sum, reservation->bytes);
+        sum = u64_add_sat(sum, still_reserved(engine, reservation));
         reservation->ready = sum <= engine->host.pool_bytes;
     }
 }

@@ -5,6 +5,9 @@
 #include "policy/params.h"
 
 #define SECOND_US INT64_C(1000000)
+/* Overhead is counted as the most it was in the last ten minutes, and some: seen to grow by 8-12 MiB under load. */
+#define OVERHEAD_MARGIN_BYTES (16 * MIB)
+#define OVERHEAD_MEMORY_US    (INT64_C(600) * 1000 * 1000)
 /* Balloons move by 1 MiB every few milliseconds: less than this between two looks is standing still. */
 #define ADOPT_NEAR_BYTES MIB
 /* Statistics this old say that a guest was running before we came. */
@@ -207,6 +210,22 @@ static uint64_t returned_bytes(const Tracked *tracked, const BackendServer *fact
     return u64_sub_sat(tracked->last_balloon_bytes, u64_max(facts->balloon_bytes, target));
 }
 
+/* QEMU's own memory grows by itself, in its first minutes and with load: the account must not be surprised by it. */
+static void bound_overhead(Tracked *tracked, const BackendServer *facts, gboolean new_boot, int64_t now_us)
+{
+    if (new_boot) {
+        tracked->overhead_bound_bytes = TRACKED_OVERHEAD_GUESS_BYTES;
+        tracked->overhead_bound_us = now_us;
+    }
+    if (facts->overhead_bytes == UNKNOWN)
+        return;
+    uint64_t bound = u64_add_sat(facts->overhead_bytes, OVERHEAD_MARGIN_BYTES);
+    if (bound >= tracked->overhead_bound_bytes || now_us - tracked->overhead_bound_us >= OVERHEAD_MEMORY_US) {
+        tracked->overhead_bound_bytes = bound;
+        tracked->overhead_bound_us = now_us;
+    }
+}
+
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
     sanitize(facts);
@@ -228,6 +247,7 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
     }
     if (tracked->adopting)
         adopt(tracked, facts, now_us, wall_s);
+    bound_overhead(tracked, facts, new_boot, now_us);
     tracked->last_balloon_bytes = facts->balloon_bytes;
     backend_server_free(tracked->latest);
     tracked->latest = facts;
@@ -303,7 +323,7 @@ static uint64_t measured_overhead(const Tracked *tracked)
 uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *defaults)
 {
     return size_setting_resolve(&defaults->overhead, tracked->latest->maximum_bytes,
-                                measured_overhead(tracked));
+                                tracked->overhead_bound_bytes);
 }
 
 static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)

@@ -460,7 +460,12 @@ static void test_residency(Desk *desk, gconstpointer data)
     g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - TRACKED_OVERHEAD_GUESS_BYTES);
     desk->facts.overhead_bytes = 10 * MIB;
     g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - 10 * MIB);
-    g_assert_cmpuint(desk->tracked->facts.overhead_bytes, ==, 10 * MIB);
+    g_assert_cmpuint(desk->tracked->facts.overhead_bytes, ==, TRACKED_OVERHEAD_GUESS_BYTES);
+    desk->facts.overhead_bytes = 200 * MIB;
+    g_assert_cmpuint(look(desk, 0)->overhead_bytes, ==, 216 * MIB);
+    desk->facts.overhead_bytes = 10 * MIB;
+    g_assert_cmpuint(look(desk, 599 * S)->overhead_bytes, ==, 216 * MIB);
+    g_assert_cmpuint(look(desk, 601 * S)->overhead_bytes, ==, 26 * MIB);
     desk->facts.resident_bytes = MIB;
     g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 0);
 }
