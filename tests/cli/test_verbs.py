@@ -334,14 +334,15 @@ class Screen(unittest.TestCase):
 
     def setUp(self):
         self.daemon = FakeDaemon("--servers", "40")
-        self.name = f"aerostat-test-{os.getpid()}"
+        self.name = "tmux"
 
     def tearDown(self):
         self.tmux("kill-server")
         self.daemon.__exit__()
 
     def tmux(self, *args):
-        done = subprocess.run(["tmux", "-L", self.name, "-f", "/dev/null", *args], capture_output=True, check=False,
+        done = subprocess.run(["tmux", "-S", os.path.join(self.daemon.folder.name, self.name),
+                               "-f", "/dev/null", *args], capture_output=True, check=False,
                               env=environment(TERM="xterm-256color", ASAN_OPTIONS="detect_leaks=0"))  # ncurses'
         return done.stdout.decode()
 
@@ -405,7 +406,7 @@ class Screen(unittest.TestCase):
     def test_monochrome(self):
         for env in ("TERM=vt100", "NO_COLOR=1", "TERM=xterm", "LC_ALL=C"):
             with self.subTest(env=env):
-                self.name = f"aerostat-test-{os.getpid()}-{env}"
+                self.name = env
                 self.open(env=env)
                 self.see("vm-000")
                 self.tmux("kill-server")
