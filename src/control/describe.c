@@ -183,7 +183,7 @@ static json_t *sources_of(const GPtrArray *sources)
     for (guint i = 0; sources && i < sources->len; i++) {
         const JournalSource *source = sources->pdata[i];
         json_array_append_new(
-            array, json_pack("{s:s, s:I}", "from", source->from, "bytes", (json_int_t)source->bytes));
+            array, json_pack("{s:s, s:o}", "from", source->from, "bytes", json_bytes(source->bytes)));
     }
     return array;
 }

@@ -44,14 +44,12 @@ static json_t *lent_of(Engine *engine, const Tracked *tracked)
     json_t *array = json_array();
     for (guint i = 0; i < engine_servers(engine)->len; i++) {
         const Tracked *other = engine_servers(engine)->pdata[i];
-        const char *mine = tracked->latest->name, *theirs = other->latest->name;
-        uint64_t out = journal_lent(engine_journal(engine), mine, theirs);
-        uint64_t in = journal_lent(engine_journal(engine), theirs, mine);
-        if (other == tracked || (out == 0 && in == 0))
+        uint64_t out = explain_lent(engine, tracked, other), in = explain_lent(engine, other, tracked);
+        if (out == 0 && in == 0)
             continue;
         const char *direction = out > 0 ? "to" : "from";
-        json_array_append_new(
-            array, json_pack("{s:s, s:I}", direction, theirs, "bytes", (json_int_t)(out > 0 ? out : in)));
+        json_array_append_new(array, json_pack("{s:s, s:o}", direction, other->latest->name, "bytes",
+                                               json_bytes(out > 0 ? out : in)));
     }
     return array;
 }
@@ -111,8 +109,9 @@ static json_t *method_mode(Engine *engine, json_t *params, GError **error)
     if (wanted) {
         gboolean manage = g_str_equal(wanted, "manage");
         if (!manage && !g_str_equal(wanted, "observe")) {
+            g_autofree char *shown = error_printable(wanted, -1, 40);
             g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
-                        "mode \"%.40s\" is not known; use observe or manage", wanted);
+                        "mode \"%s\" is not known; use observe or manage", shown);
             return NULL;
         }
         if (!engine_set_mode(engine, manage ? MODE_MANAGE : MODE_OBSERVE, error))
@@ -158,7 +157,7 @@ static json_t *method_set(Engine *engine, json_t *params, GError **error)
 static void append_flow(const char *from, const char *to, uint64_t bytes, gpointer array)
 {
     json_array_append_new(array,
-                          json_pack("{s:s, s:s, s:I}", "from", from, "to", to, "bytes", (json_int_t)bytes));
+                          json_pack("{s:s, s:s, s:o}", "from", from, "to", to, "bytes", json_bytes(bytes)));
 }
 
 static json_t *method_journal(Engine *engine, json_t *params, GError **error)
@@ -186,8 +185,8 @@ static json_t *method_journal(Engine *engine, json_t *params, GError **error)
 static json_t *json_of_reservation(const Reservation *reservation)
 {
     int64_t left_us = reservation->expires_us - g_get_monotonic_time();
-    return json_pack("{s:I, s:s?, s:I, s:b, s:I}", "id", (json_int_t)reservation->id, "for",
-                     reservation->for_name, "bytes", (json_int_t)reservation->bytes, "ready",
+    return json_pack("{s:I, s:s?, s:o, s:b, s:I}", "id", (json_int_t)reservation->id, "for",
+                     reservation->for_name, "bytes", json_bytes(reservation->bytes), "ready",
                      reservation->ready, "expires_in_us", (json_int_t)MAX(left_us, 0));
 }
 

@@ -113,7 +113,10 @@ static guint top_holders(Engine *engine, const Tracked *tracked, Amount *top)
 static void add_lent(GPtrArray *sentences, Engine *engine, const Tracked *tracked)
 {
     uint64_t lent = u64_sub_sat(tracked->latest->maximum_bytes, tracked->latest->balloon_bytes);
-    if (lent < MIB || tracked->facts.fixed != FIXED_NO)
+    HoldReason hold = tracked->row.hold;
+    gboolean boots =
+        hold == HOLD_STARTING || hold == HOLD_REBOOTING; /* it has all of it, whatever `actual` says */
+    if (lent < MIB || boots || tracked->facts.fixed != FIXED_NO)
         return;
     Amount holders[NAMES_SHOWN] = {0}, donors[NAMES_SHOWN] = {0};
     guint n_holders = top_holders(engine, tracked, holders), n_donors = top_donors(engine, tracked, donors);

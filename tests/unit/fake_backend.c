@@ -422,6 +422,12 @@ FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_
     return guest;
 }
 
+FakeGuest *fake_guest_find(FakeBackend *fake, const char *name)
+{
+    g_autofree char *id = g_strdup_printf("%s-id", name);
+    return FAKE(fake, by_id(fake, id));
+}
+
 static void emit(FakeBackend *fake, BackendEvent event, const char *id, const char *detail)
 {
     if (fake->base.on_event)
@@ -549,6 +555,7 @@ void rig_begin(Rig *rig, uint64_t pool_bytes, Mode mode)
 {
     *rig = (Rig){.config = config_new(), .proc = make_proc(), .params = policy_params_default()};
     rig->config->pool = (SizeSetting){.bytes = pool_bytes};
+    rig->config->overhead = (SizeSetting){.bytes = FAKE_OVERHEAD};
     hurry(&rig->params);
     rig->times = (TrackedTimes){
         .wall_second_us = SECOND_US / FAKE_SPEED,

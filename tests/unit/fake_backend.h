@@ -70,6 +70,7 @@ void fake_unlock(FakeBackend *fake);
 
 /* fake_guest_add: up and running, with all its memory and a tenth of it in use. The id is its name and "-id". */
 FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_bytes);
+FakeGuest *fake_guest_find(FakeBackend *fake, const char *name);
 /* Main thread: these tell the engine. */
 void fake_start(FakeBackend *fake, FakeGuest *guest);
 void fake_stop(FakeBackend *fake, FakeGuest *guest);
