@@ -96,8 +96,7 @@ static void learn_cache(DemandState *state, const ServerFacts *facts, const Poli
     }
 }
 
-/* Rates since the last look. A balloon that moved leaves open which of its sizes the sample belongs to: the
- * smaller one is taken here, lest inflating look like growth. */
+/* Rates since the last look. */
 static void take_rates(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                        int64_t now_us)
 {
@@ -107,9 +106,8 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
         return;
     if (!first && elapsed_us >= RATE_MIN_US) {
         double faded = fade(elapsed_us, params->growth_half_life_us);
-        uint64_t used = used_of(facts, params, u64_min(facts->sample_balloon_bytes, facts->balloon_bytes));
         state->growth_bytes_per_s = u64_max(to_bytes((double)state->growth_bytes_per_s * faded),
-                                            rate_of(used, state->rate_used_bytes, elapsed_us));
+                                            rate_of(state->sure_bytes, state->rate_used_bytes, elapsed_us));
         state->resident_growth_bytes_per_s =
             u64_max(to_bytes((double)state->resident_growth_bytes_per_s * faded),
                     rate_of(facts->resident_bytes, state->rate_resident_bytes, elapsed_us));
@@ -130,6 +128,7 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
 {
     uint64_t used = used_of(facts, params, facts->sample_balloon_bytes);
     state->used_bytes = used;
+    state->sure_bytes = used_of(facts, params, u64_min(facts->sample_balloon_bytes, facts->balloon_bytes));
     take_rates(state, facts, params, now_us);
     if (state->last_sample_us != 0)
         learn_cache(state, facts, params, now_us);
@@ -235,8 +234,8 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         return demand_unknown(facts);
 
     const uint64_t high = facts->maximum_bytes, low = u64_min(facts->minimum_bytes, high);
-    uint64_t used = u64_min(state->used_bytes, high);
-    uint64_t working_set = used + u64_min(state->cache_bytes, high - used);
+    uint64_t used = u64_min(state->used_bytes, high), sure = u64_min(state->sure_bytes, high);
+    uint64_t working_set = sure + u64_min(state->cache_bytes, high - sure);
     uint64_t headroom = headroom_now(state, facts, params, working_set, now_us);
     uint64_t learned = learned_floor(state, params, now_us);
     uint64_t margin = scaled(base_headroom(facts, params, used), params->margin_permille);

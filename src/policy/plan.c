@@ -103,6 +103,8 @@ static void withdraw(Beat *beat, size_t i)
         return;
     }
     uint64_t back = u64_min(row->allocation_bytes, held);
+    if (beat->over_bytes > 0)
+        back = u64_min(back, beat->demands[i].need_bytes);
     bool needed = beat->demands[i].need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
     if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) &&
         (needed || beat_unsettled(beat, i)))
@@ -270,7 +272,6 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
     if (down) {
         state->last_down_us = now_us;
         state->reclaim_sample_us = facts->sample_us;
-        state->inflate_since_us = 0;
         state->reached = false;
     } else {
         state->last_up_us = now_us;

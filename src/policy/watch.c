@@ -113,9 +113,9 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
         move->reached = false;
     else if (!above && !facts->busy)
         move->reached = true;
-    if (!above || quiet)
+    if (!above || (quiet && !facts->busy))
         move->inflate_since_us = 0;
-    else
+    else if (!quiet)
         watch_above(track, facts, params, now_us);
     if (!quiet && fell_unasked(move, facts, params, now_us))
         begin_override(move, params, now_us);
