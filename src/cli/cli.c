@@ -14,8 +14,8 @@
 #include "cli/view.h"
 
 const CliVerb *const cli_verbs[] = {
-    &verb_status,  &verb_list,   &verb_show, &verb_explain, &verb_top,
-    &verb_journal, &verb_events, &verb_set,  &verb_mode,
+    &verb_status, &verb_list, &verb_show, &verb_explain, &verb_top,     &verb_journal,
+    &verb_events, &verb_set,  &verb_mode, &verb_reserve, &verb_release,
 };
 const gsize cli_n_verbs = G_N_ELEMENTS(cli_verbs);
 
