@@ -10,7 +10,6 @@
 #pragma once
 #include "backend/backend.h"
 #include "base/u64.h"
-#include "engine/engine.h"
 
 #define FAKE_SPEED    10
 #define FAKE_OVERHEAD (64 * MIB)
@@ -89,39 +88,4 @@ uint64_t fake_committed(FakeBackend *fake);
 uint64_t fake_peak(FakeBackend *fake);
 void fake_forget_peak(FakeBackend *fake);
 unsigned fake_observations(FakeBackend *fake);
-
-/* ---- an engine over it, on a host of 64 GiB */
-
-typedef struct {
-    Config *config;
-    char *proc;
-    PolicyParams params;
-    TrackedTimes times;
-    EngineOptions options;
-    Engine *engine;
-    FakeBackend *fake;
-    guint tick;
-} Rig;
-
-/* rig_begin: a pool of @pool_bytes and no engine yet, so that a test can change the options. */
-void rig_begin(Rig *rig, uint64_t pool_bytes, Mode mode);
-/* rig_start: an engine over rig->fake (and @second, nullable). */
-void rig_start(Rig *rig, FakeBackend *second);
-void rig_end(Rig *rig);
-Tracked *rig_server(Rig *rig, const char *name);
-/* rig_pass: lets @ms go by. */
-void rig_pass(unsigned ms);
 int64_t fake_wall_s(void);
-
-#define RIG_PATIENCE_US (INT64_C(20) * G_USEC_PER_SEC)
-
-/* RIG_UNTIL: lets time go by until @condition holds, which it must in the end. */
-#define RIG_UNTIL(condition)                                                                                 \
-    do {                                                                                                     \
-        int64_t end_us_ = g_get_monotonic_time() + RIG_PATIENCE_US;                                          \
-        while (!(condition)) {                                                                               \
-            if (g_get_monotonic_time() > end_us_)                                                            \
-                g_error("%s:%d: never came: %s", __FILE__, __LINE__, #condition);                            \
-            g_main_context_iteration(NULL, TRUE);                                                            \
-        }                                                                                                    \
-    } while (0)

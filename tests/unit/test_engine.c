@@ -2,7 +2,7 @@
 #include <string.h>
 #include <glib/gstdio.h>
 #include "base/error.h"
-#include "fake_backend.h"
+#include "engine_rig.h"
 
 static gboolean journal_has(Rig *rig, const char *server, const char *part)
 {
@@ -378,6 +378,90 @@ static void test_host_unreadable(void)
     rig_end(rig);
 }
 
+/* ---- what outlives the engine */
+
+static char *make_folder(void)
+{
+    char *folder = g_dir_make_tmp("aerostat-engine-XXXXXX", NULL);
+    g_assert_nonnull(folder);
+    return folder;
+}
+
+static void remove_folder(char *folder)
+{
+    static const char *const names[] = {"aerostat.db", "aerostat.db-wal", "aerostat.db-shm"};
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(folder, names[i], NULL);
+        g_unlink(path);
+    }
+    g_rmdir(folder);
+    g_free(folder);
+}
+
+static void stored_begin(Rig *rig, Store *store)
+{
+    rig_begin(rig, 6 * GIB, MODE_OBSERVE);
+    rig->options.store = store;
+    fake_guest_add(rig->fake, "a", 4 * GIB);
+    fake_guest_add(rig->fake, "b", 4 * GIB);
+    rig_start(rig, NULL);
+    RIG_UNTIL(rig_server(rig, "a") && engine_host(rig->engine)->beats > 0);
+}
+
+static void test_settings(void)
+{
+    char *folder = make_folder();
+    g_autoptr(Store) store = store_open(folder, NULL);
+    g_assert_nonnull(store);
+    g_autoptr(GError) error = NULL;
+    Rig rig;
+    stored_begin(&rig, store);
+    const ServerSettings too_much = {
+        .has_minimum = TRUE, .minimum_bytes = 4 * GIB, .has_weight = TRUE, .weight = 9};
+    const ServerSettings both = {
+        .has_minimum = TRUE, .minimum_bytes = 2 * GIB, .has_weight = TRUE, .weight = 7};
+    const ServerSettings one = {.has_weight = TRUE, .weight = 7};
+    g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"), &both, NULL));
+    /* 4 + 2 GiB and twice 64 MiB in 6 GiB. */
+    g_assert_false(engine_set_settings(rig.engine, rig_server(&rig, "a"), &too_much, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM);
+    g_assert_nonnull(strstr(error->message, "134217728 bytes"));
+    g_assert_false(rig_server(&rig, "a")->settings.has_weight); /* both or neither */
+    rig_end(&rig);
+
+    stored_begin(&rig, store);
+    g_assert_cmpuint(rig_server(&rig, "b")->settings.minimum_bytes, ==, 2 * GIB);
+    g_assert_cmpuint(rig_server(&rig, "b")->facts.weight, ==, 7);
+    g_assert_false(rig_server(&rig, "a")->settings.has_minimum);
+    g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"), &one, NULL));
+    RIG_UNTIL(rig_server(&rig, "b")->facts.minimum_bytes == GIB);
+    rig_end(&rig);
+
+    stored_begin(&rig, store);
+    g_assert_false(rig_server(&rig, "b")->settings.has_minimum);
+    g_assert_true(rig_server(&rig, "b")->settings.has_weight);
+    rig_end(&rig);
+    remove_folder(folder);
+}
+
+static void test_mode_kept(void)
+{
+    char *folder = make_folder();
+    Rig rig;
+    {
+        g_autoptr(Store) store = store_open(folder, NULL);
+        stored_begin(&rig, store);
+        g_assert_null(store_get_mode(store, NULL));
+        g_assert_true(engine_set_mode(rig.engine, MODE_MANAGE, NULL));
+        g_assert_true(journal_has(&rig, NULL, "Mode is now manage"));
+        rig_end(&rig);
+    }
+    g_autoptr(Store) store = store_open(folder, NULL);
+    g_autofree char *mode = store_get_mode(store, NULL);
+    g_assert_cmpstr(mode, ==, "manage");
+    remove_folder(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -394,5 +478,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/infeasible", test_infeasible);
     g_test_add_func("/engine/pool-beyond-host", test_pool_beyond_host);
     g_test_add_func("/engine/host-unreadable", test_host_unreadable);
+    g_test_add_func("/engine/settings", test_settings);
+    g_test_add_func("/engine/mode-kept", test_mode_kept);
     return g_test_run();
 }

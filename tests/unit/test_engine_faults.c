@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 #include "base/error.h"
 #include "engine/reservation.h"
-#include "fake_backend.h"
+#include "engine_rig.h"
 
 static guint count_entries(Rig *rig, const char *part)
 {

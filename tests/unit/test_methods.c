@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "control/methods.h"
-#include "fake_backend.h"
+#include "engine_rig.h"
 
 /* s string, i integer, n number, b true or false, o object, a array; ? null as well */
 typedef struct {
