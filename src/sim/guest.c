@@ -216,7 +216,7 @@ static bool still(const Guest *guest)
 void guest_step(Guest *guest, int64_t now_us)
 {
     if (guest->settled && now_us < guest->wake_us) {
-        guest->last_us = now_us;
+        guest->last_us = guest->resident_peak_us = now_us;
         return;
     }
     double seconds = (double)(now_us - guest->last_us) / 1e6;

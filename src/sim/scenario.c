@@ -1,7 +1,8 @@
 /* Scenario: from text to a checked description. */
 #include "sim/scenario.h"
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include <gio/gio.h>
 #include "base/error.h"
 #include "base/keyfile.h"
 #include "base/size.h"
@@ -10,12 +11,15 @@
 #include "sim/scenario_keys.h"
 
 #define SECOND_US INT64_C(1000000)
-/* What a small QEMU process holds beyond guest RAM. */
-#define OVERHEAD_BYTES (48 * MIB)
+/* What a QEMU process holds beyond guest RAM: seen 60-125 MiB. */
+#define OVERHEAD_BYTES (112 * MIB)
 /* A virtual disk of a busy host: what swap and files come back with. */
 #define SWAP_SPEED (100 * MIB)
 #define DISK_SPEED (200 * MIB)
 #define PATH_CHARS 128
+/* Copies multiply: all together stay within what a small machine holds and 64 bits add up. */
+#define ALL_PHASES_MAX 200000
+#define ALL_BYTES_MAX  (UINT64_C(1) << 60)
 /* A guest begins with what its first phase takes and an eighth more. */
 #define START_SHARE 8
 
@@ -228,15 +232,14 @@ Scenario *scenario_parse(const char *text, gsize length, const char *name, const
 
 Scenario *scenario_load(const char *path, const char *const *sets, GError **error)
 {
-    g_autoptr(GFile) file = g_file_new_for_path(path);
-    g_autoptr(GError) local = NULL;
-    g_autoptr(GFileInputStream) stream = g_file_read(file, NULL, &local);
     g_autofree char *text = g_malloc(SCENARIO_FILE_MAX_BYTES + 1);
-    gsize length = 0;
-    if (!stream || !g_input_stream_read_all(G_INPUT_STREAM(stream), text, SCENARIO_FILE_MAX_BYTES + 1,
-                                            &length, NULL, &local)) {
-        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID, "%s: cannot be read: %s", path,
-                    local->message);
+    FILE *file = fopen(path, "re");
+    gsize length = file ? fread(text, 1, SCENARIO_FILE_MAX_BYTES + 1, file) : 0;
+    int problem = !file || ferror(file) ? errno : 0;
+    if (file)
+        fclose(file);
+    if (problem != 0) {
+        wrong(error, path, 0, "cannot be read: %s; name a scenario file", g_strerror(problem));
         return NULL;
     }
     if (length > SCENARIO_FILE_MAX_BYTES) {
@@ -313,6 +316,7 @@ static gboolean expand_copies(Scenario *scenario, const char *place, GError **er
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)guest_spec_free);
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    gsize n_phases = 0;
     for (guint i = 0; i < scenario->guests->len; i++) {
         const GuestSpec *spec = scenario->guests->pdata[i];
         for (guint k = 1; k <= spec->count; k++) {
@@ -326,6 +330,11 @@ static gboolean expand_copies(Scenario *scenario, const char *place, GError **er
                 return wrong(error, place, spec->line,
                              "server %s stands twice, once as a copy; give each server its own name",
                              copy->name);
+            n_phases += copy->phases->len;
+            if (n_phases > ALL_PHASES_MAX)
+                return wrong(error, place, spec->line,
+                             "server %s brings more than %d phases in all; use repeat, or fewer copies",
+                             copy->name, ALL_PHASES_MAX);
             if (all->len > SCENARIO_MAX_GUESTS)
                 return wrong(error, place, spec->line, "server %s is one too many; at most %d in all",
                              copy->name, SCENARIO_MAX_GUESTS);
@@ -404,12 +413,18 @@ gboolean scenario_finish(Scenario *scenario, const char *place, GError **error)
         return wrong(error, place, 0, "warmup is not shorter than duration; write a shorter warmup");
     if (!expand_copies(scenario, place, error))
         return FALSE;
+    uint64_t all_bytes = 0;
     for (guint i = 0; i < scenario->guests->len; i++) {
         GuestSpec *spec = scenario->guests->pdata[i];
         if (!check_guest(scenario, spec, place, error))
             return FALSE;
         if (spec->minimum_bytes == UNKNOWN)
             spec->minimum_bytes = spec->maximum_bytes / 4; /* the daemon's default */
+        all_bytes = u64_add_sat(all_bytes, u64_add_sat(spec->maximum_bytes, spec->overhead_bytes));
+        if (all_bytes > ALL_BYTES_MAX)
+            return wrong(error, place, spec->line,
+                         "server %s makes all maxima together more than 1 EiB; write smaller ones",
+                         spec->name);
     }
     return TRUE;
 }

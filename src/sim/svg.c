@@ -1,5 +1,6 @@
 /* The picture: who held what over time, stacked, under the line of the pool; what was needed, dashed. */
 #include <math.h>
+#include "base/error.h"
 #include "base/size.h"
 #include "sim/report.h"
 
@@ -12,7 +13,9 @@
 #define PLOT_W (WIDTH - LEFT - RIGHT)
 #define PLOT_H (HEIGHT - TOP - BOTTOM)
 /* More bands than this nobody can tell apart: the smallest servers are drawn as one. */
-#define BANDS_MAX 12
+#define BANDS_MAX   12
+#define LABEL_CHARS 22
+#define TITLE_CHARS 60
 
 /* Tableau's ten, softened, and two more; readable on white and for the colour-blind beside each other. */
 static const char *const colours[BANDS_MAX] = {"#4e79a7", "#f28e2b", "#59a14f", "#e15759",
@@ -158,6 +161,13 @@ static void draw_lines(const Picture *picture, GString *svg)
                            TOP + PLOT_H, LEFT + PLOT_W);
 }
 
+/* Names come from files: nothing in them may end the text they stand in, or run out of the picture. */
+static char *escaped(const char *text, guint max_chars)
+{
+    g_autofree char *plain = error_printable(text, -1, max_chars);
+    return g_markup_escape_text(plain, -1);
+}
+
 static void draw_legend(const Picture *picture, GString *svg)
 {
     int x = LEFT + PLOT_W + 22, y = TOP + 8;
@@ -176,7 +186,7 @@ static void draw_legend(const Picture *picture, GString *svg)
         guint members = 0;
         for (guint i = 0; i < picture->history->n; i++)
             if (picture->band_of[i] == k - 1 && members++ == 0)
-                name = g_markup_escape_text(((GuestSpec *)picture->scenario->guests->pdata[i])->name, 22);
+                name = escaped(((GuestSpec *)picture->scenario->guests->pdata[i])->name, LABEL_CHARS);
         if (members > 1) {
             g_free(name);
             name = g_strdup_printf("%u others", members);
@@ -191,14 +201,16 @@ static void draw_legend(const Picture *picture, GString *svg)
 static void draw_title(const Picture *picture, const ManagerOps *ops, const Run *run, GString *svg)
 {
     const Summary *s = &run->summary;
-    g_autofree char *name = g_markup_escape_text(picture->scenario->name, -1);
+    g_autofree char *name = escaped(picture->scenario->name, TITLE_CHARS);
+    g_autofree char *relief =
+        s->reliefs > 0 ? g_strdup_printf("relief p50 %.2f s, p99 %.2f s", s->relief_p50_s, s->relief_p99_s)
+                       : g_strdup("nobody waited");
     g_string_append_printf(svg, "<text x='%d' y='32' class='title'>%s under %s</text>\n", LEFT, name,
                            ops->name);
     g_string_append_printf(svg,
                            "<text x='%d' y='54' class='axis'>work %.1f %% of unlimited memory · %.1f s of "
-                           "stall · %" G_GUINT64_FORMAT " killed · relief p50 %.2f s, p99 %.2f s</text>\n",
-                           LEFT, s->work_percent, s->stall_s, (guint64)s->kills, s->relief_p50_s,
-                           s->relief_p99_s);
+                           "stall · %" G_GUINT64_FORMAT " killed · %s</text>\n",
+                           LEFT, s->work_percent, s->stall_s, (guint64)s->kills, relief);
 }
 
 char *svg_picture(const Scenario *scenario, const ManagerOps *ops, const Run *run)
