@@ -1,5 +1,6 @@
 #include "backend/libvirt_private.h"
 
+#include <signal.h>
 #include <libvirt-glib/libvirt-glib.h>
 
 /* Connections that are opened and servers that are started take longer than this without being hung; a beat is 1 s. */
@@ -10,6 +11,15 @@
 static void keep_quiet(void *user_data, virErrorPtr error)
 {
     /* Every error is read where it occurs; libvirt would print each to standard error as well. */
+}
+
+/* libvirt's client writes to its socket from the event loop too, and there does not block SIGPIPE: a libvirtd that is
+ * killed at that moment would take us with it. */
+static void survive_broken_pipes(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
 }
 
 static void libvirt_backend_free(Backend *base)
@@ -45,6 +55,7 @@ Backend *libvirt_backend_new(const LibvirtBackendOptions *options)
 {
     static const char *const all[] = {"*", NULL};
     LibvirtBackend *backend = g_new0(LibvirtBackend, 1);
+    survive_broken_pipes();
     virSetErrorFunc(NULL, keep_quiet);
     gvir_event_register();
     backend->base.ops = &ops;

@@ -33,11 +33,6 @@ void link_unref(Link *link)
         g_free(link);
 }
 
-static void unref_opaque(void *opaque)
-{
-    link_unref(opaque);
-}
-
 static const char *close_reason(int reason)
 {
     switch (reason) {
@@ -96,8 +91,9 @@ static void run_open(Call *call)
     opening->link->conn = conn;
     opening->opened = TRUE;
     virConnectSetKeepAlive(conn, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT);
-    if (virConnectRegisterCloseCallback(conn, on_close, link_ref(opening->link), unref_opaque) != 0)
-        link_unref(opening->link);
+    /* No reference of its own: drivers without this callback take it and never give it back. The link outlives it,
+     * since unregistering waits for a callback that runs. */
+    virConnectRegisterCloseCallback(conn, on_close, opening->link, NULL);
     event_register(opening->link);
 }
 

@@ -202,8 +202,11 @@ static void probe(LibvirtBackend *backend, Server *server, Observation *observat
 static void lived(Call *call, const GError *error)
 {
     Probe *one = call->data;
+    Server *server = call->server;
     if (!error)
-        server_apply_sample(call->backend, call->server, &one->sample, one->asked_us);
+        server_apply_sample(call->backend, server, &one->sample, one->asked_us);
+    else if (server->sample.has_balloon) /* the larger one can only be too careful */
+        server->sample.balloon_bytes = u64_max(server->sample.balloon_bytes, server->cached_bytes);
     one_less(call->backend, call->observation);
 }
 

@@ -168,6 +168,13 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         merged.power = sample->power;
         merged.reason = sample->reason;
     }
+    if (sample->has_balloon && !sample->live) {
+        server->cached_bytes = sample->balloon_bytes;
+        if (server->sample.live && server_is_moving(server, g_get_monotonic_time())) {
+            merged.balloon_bytes = server->sample.balloon_bytes;
+            merged.live = TRUE;
+        }
+    }
     note_movement(server, &merged);
     server->sample = merged;
     if (sample->running)

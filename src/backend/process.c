@@ -145,11 +145,14 @@ static GArray *parse_runs(const char *text, uint64_t *ret_total_bytes)
     return runs;
 }
 
+/* Of the same size the least resident comes first. */
 static int by_size_largest_first(const void *a, const void *b)
 {
     const Run *x = a, *y = b;
     uint64_t size_x = x->may_be_ram ? x->end - x->start : 0, size_y = y->may_be_ram ? y->end - y->start : 0;
-    return size_x < size_y ? 1 : size_x > size_y ? -1 : 0;
+    if (size_x != size_y)
+        return size_x < size_y ? 1 : -1;
+    return (x->resident_bytes > y->resident_bytes) - (x->resident_bytes < y->resident_bytes);
 }
 
 /* Resident bytes of guest RAM in @runs (sorted here). FALSE when they cannot hold @guest_bytes. */

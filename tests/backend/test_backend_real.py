@@ -241,7 +241,7 @@ class RealGuests(unittest.TestCase):
             self.assertIsNotNone(self.watch.server(name, lambda s: s["responsive"]), name)
 
     def test_9_libvirtd_killed(self):
-        before = self.watch.server("web-2")
+        before = self.watch.server("web-2", lambda s: s["pid"])
         mark = self.watch.mark()
         self.lab.stop_libvirtd(kill=True)
         lost = self.watch.wait(lambda l: l["what"] == "disconnected", mark)

@@ -1,0 +1,51 @@
+#include <string.h>
+#include "backend/hostinfo.h"
+#include "backend/process.h"
+#include "base/size.h"
+#include "fuzz.h"
+
+static void check_small(const char *text)
+{
+    HostMemory host = {.memory_bytes = 1, .available_bytes = 1};
+    uint64_t bytes = 7, ticks;
+    double some = 7;
+    if (hostinfo_parse_meminfo(text, &host)) {
+        g_assert_cmpuint(host.memory_bytes, >, 0);
+        g_assert_cmpuint(host.memory_bytes, <=, SIZE_MAX_BYTES);
+        g_assert_cmpuint(host.available_bytes, <=, host.memory_bytes);
+    } else {
+        g_assert_true(host.memory_bytes == 1 && host.available_bytes == 1);
+    }
+    if (hostinfo_parse_pressure(text, &some))
+        g_assert_true(some >= 0 && some <= 100);
+    else
+        g_assert_true(some == 7);
+    if (hostinfo_parse_arcstats(text, &bytes) || hostinfo_parse_statm(text, 4096, &bytes))
+        g_assert_cmpuint(bytes, <=, SIZE_MAX_BYTES);
+    else
+        g_assert_cmpuint(bytes, ==, 7);
+    process_parse_stat(text, &ticks);
+}
+
+/* Overhead is never more than all that is resident, which no guest size can reach beyond. */
+static void check_smaps(const char *text)
+{
+    static const uint64_t guests[] = {1, 4 * KIB, 512 * MIB, SIZE_MAX_BYTES};
+    for (size_t i = 0; i < sizeof guests / sizeof *guests; i++) {
+        uint64_t bytes = 7;
+        if (!hostinfo_parse_smaps(text, guests[i], &bytes))
+            g_assert_cmpuint(bytes, ==, 7);
+    }
+    g_assert_false(hostinfo_parse_smaps(text, 0, &(uint64_t){0}));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    g_autofree char *text = g_strndup((const char *)data, size);
+    g_autofree char *uuid = process_parse_cmdline((const char *)data, size);
+    if (uuid)
+        g_assert_true(*uuid && strlen(uuid) <= 64 && g_utf8_validate(uuid, -1, NULL));
+    check_small(text);
+    check_smaps(text);
+    return 0;
+}

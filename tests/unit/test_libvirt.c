@@ -1,0 +1,665 @@
+/*
+ * The libvirt backend against libvirt's own test driver, which needs no hypervisor. Calls that shall hang are held
+ * here: this program's definitions come before libvirt's and hand on to them.
+ */
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "backend/libvirt.h"
+#include "backend/libvirt_private.h"
+
+#define DEADLINE_US 1000000
+#define PATIENCE_US (DEADLINE_US / 4)
+
+/* ThreadSanitizer does not see GLib's locks from inside GLib, where it allocates the nodes of its own queues and source
+ * lists, and libvirt's objects, which share that allocator. What these two pass to malloc, memset and the like is left
+ * out; everything of ours stays in. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:libglib-2.0.so.0\n"
+           "called_from_lib:libvirt.so.0\n";
+}
+
+/* ---- the held calls */
+
+/* Not GLib's locks: ThreadSanitizer knows these. */
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_open = PTHREAD_COND_INITIALIZER;
+static struct {
+    char hung[64]; /* glob of names; empty: none */
+    gboolean daemon_hung;
+    gboolean refuse_open;
+    unsigned waiting; /* calls that are held now */
+    unsigned period_zero, period_set, target_calls;
+} gate;
+
+static void *next_of(const char *name)
+{
+    void *symbol = dlsym(RTLD_NEXT, name);
+    g_assert_nonnull(symbol);
+    return symbol;
+}
+
+static gboolean is_hung(const char *name)
+{
+    return gate.daemon_hung || (gate.hung[0] && g_pattern_match_simple(gate.hung, name));
+}
+
+/* One waits as if in QEMU; with @nowait the next ones are told that it is busy, as libvirt does. */
+static void pass(const char *name, gboolean nowait)
+{
+    pthread_mutex_lock(&gate_lock);
+    if (is_hung(name) && (gate.waiting == 0 || !nowait || gate.daemon_hung)) {
+        gate.waiting++;
+        while (is_hung(name))
+            pthread_cond_wait(&gate_open, &gate_lock);
+        gate.waiting--;
+    }
+    pthread_mutex_unlock(&gate_lock);
+}
+
+static void set_gate(const char *hung, gboolean daemon_hung, gboolean refuse_open)
+{
+    pthread_mutex_lock(&gate_lock);
+    g_strlcpy(gate.hung, hung, sizeof gate.hung);
+    gate.daemon_hung = daemon_hung;
+    gate.refuse_open = refuse_open;
+    pthread_cond_broadcast(&gate_open);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+static unsigned count(const unsigned *counter)
+{
+    pthread_mutex_lock(&gate_lock);
+    unsigned value = *counter;
+    pthread_mutex_unlock(&gate_lock);
+    return value;
+}
+
+static void count_up(unsigned *counter)
+{
+    pthread_mutex_lock(&gate_lock);
+    (*counter)++;
+    pthread_mutex_unlock(&gate_lock);
+}
+
+int virDomainListGetStats(virDomainPtr *doms, unsigned int stats, virDomainStatsRecordPtr **ret,
+                          unsigned int flags)
+{
+    int (*next)(virDomainPtr *, unsigned int, virDomainStatsRecordPtr **, unsigned int) =
+        next_of("virDomainListGetStats");
+    for (virDomainPtr *one = doms; *one; one++)
+        pass(virDomainGetName(*one), (flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) != 0);
+    return next(doms, stats, ret, flags);
+}
+
+int virDomainMemoryStats(virDomainPtr domain, virDomainMemoryStatPtr stats, unsigned int n,
+                         unsigned int flags)
+{
+    int (*next)(virDomainPtr, virDomainMemoryStatPtr, unsigned int, unsigned int) =
+        next_of("virDomainMemoryStats");
+    pass(virDomainGetName(domain), FALSE);
+    return next(domain, stats, n, flags);
+}
+
+int virDomainSetMemoryFlags(virDomainPtr domain, unsigned long kib, unsigned int flags)
+{
+    int (*next)(virDomainPtr, unsigned long, unsigned int) = next_of("virDomainSetMemoryFlags");
+    count_up(&gate.target_calls);
+    pass(virDomainGetName(domain), FALSE);
+    return next(domain, kib, flags);
+}
+
+/* The test driver has no polling and no jobs. */
+int virDomainSetMemoryStatsPeriod(virDomainPtr domain, int period, unsigned int flags)
+{
+    count_up(period ? &gate.period_set : &gate.period_zero);
+    return 0;
+}
+
+int virDomainGetControlInfo(virDomainPtr domain, virDomainControlInfoPtr info, unsigned int flags)
+{
+    pthread_mutex_lock(&gate_lock);
+    gboolean occupied = is_hung(virDomainGetName(domain)) && gate.waiting > 0;
+    pthread_mutex_unlock(&gate_lock);
+    *info = (virDomainControlInfo){.state = occupied ? VIR_DOMAIN_CONTROL_OCCUPIED : VIR_DOMAIN_CONTROL_OK,
+                                   .stateTime = occupied ? 1000 : 0};
+    return 0;
+}
+
+int virConnectGetLibVersion(virConnectPtr conn, unsigned long *version)
+{
+    int (*next)(virConnectPtr, unsigned long *) = next_of("virConnectGetLibVersion");
+    pass("", FALSE);
+    return next(conn, version);
+}
+
+virConnectPtr virConnectOpen(const char *uri)
+{
+    virConnectPtr (*next)(const char *) = next_of("virConnectOpen");
+    pthread_mutex_lock(&gate_lock);
+    gboolean refuse = gate.refuse_open;
+    pthread_mutex_unlock(&gate_lock);
+    return next(refuse ? "qemu+unix:///system?socket=/nonexistent/socket" : uri);
+}
+
+/* ---- a backend and what it said */
+
+typedef struct {
+    Backend *backend;
+    virConnectPtr conn; /* of the test itself: keeps the test driver's state between tests' connections */
+    GString *events;    /* "connected " ... */
+    GPtrArray *servers; /* (nullable) of the last observation */
+    GError *error;      /* (nullable) of the last observation */
+    unsigned answers;
+    double took_ms;
+    GError *done_error;
+    unsigned dones;
+} Rig;
+
+static void on_event(Backend *backend, BackendEvent event, const char *id, const char *detail,
+                     gpointer user_data)
+{
+    static const char *const names[] = {"connected", "disconnected", "started",
+                                        "stopped",   "reset",        "changed"};
+    Rig *rig = user_data;
+    g_string_append_printf(rig->events, "%s ", names[event]);
+    g_assert_cmpint(id == NULL, ==, event == BACKEND_EVENT_CONNECTED || event == BACKEND_EVENT_DISCONNECTED);
+}
+
+static void rig_begin_with(Rig *rig, const LibvirtBackendOptions *options)
+{
+    *rig = (Rig){.backend = libvirt_backend_new(options), .events = g_string_new(NULL)};
+    rig->backend->on_event = on_event;
+    rig->backend->on_event_data = rig;
+    rig->conn = virConnectOpen("test:///default");
+    g_assert_nonnull(rig->conn);
+}
+
+static void rig_begin(Rig *rig)
+{
+    LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US};
+    rig_begin_with(rig, &options);
+}
+
+static void run_for(unsigned ms)
+{
+    int64_t end_us = g_get_monotonic_time() + (int64_t)ms * 1000;
+    while (g_get_monotonic_time() < end_us)
+        if (!g_main_context_iteration(NULL, FALSE))
+            g_usleep(500);
+}
+
+static void rig_end(Rig *rig)
+{
+    set_gate("", FALSE, FALSE);
+    backend_free(rig->backend);
+    virConnectClose(rig->conn);
+    run_for(50);
+    g_string_free(rig->events, TRUE);
+    g_clear_pointer(&rig->servers, g_ptr_array_unref);
+    g_clear_error(&rig->error);
+    g_clear_error(&rig->done_error);
+}
+
+/* Iterates until @condition, at most 10 s. */
+#define UNTIL(condition)                                                                                     \
+    do {                                                                                                     \
+        int64_t until_us = g_get_monotonic_time() + 10 * US_PER_S;                                           \
+        while (!(condition)) {                                                                               \
+            if (!g_main_context_iteration(NULL, FALSE))                                                      \
+                g_usleep(500);                                                                               \
+            g_assert_cmpint(g_get_monotonic_time(), <, until_us);                                            \
+        }                                                                                                    \
+    } while (0)
+
+static void observed(Backend *backend, GPtrArray *servers, const GError *error, gpointer user_data)
+{
+    Rig *rig = user_data;
+    g_assert_cmpint(servers == NULL, ==, error != NULL);
+    g_clear_pointer(&rig->servers, g_ptr_array_unref);
+    g_clear_error(&rig->error);
+    rig->servers = servers;
+    rig->error = error ? g_error_copy(error) : NULL;
+    rig->answers++;
+}
+
+static void look(Rig *rig)
+{
+    unsigned before = rig->answers;
+    int64_t start_us = g_get_monotonic_time();
+    rig->backend->ops->observe(rig->backend, observed, rig);
+    g_assert_cmpuint(rig->answers, ==, before); /* never from within */
+    UNTIL(rig->answers > before);
+    rig->took_ms = (double)(g_get_monotonic_time() - start_us) / 1e3;
+}
+
+static void connect_and_look(Rig *rig)
+{
+    UNTIL(strstr(rig->events->str, "connected"));
+    look(rig);
+    g_assert_no_error(rig->error);
+}
+
+static BackendServer *server(Rig *rig, const char *name)
+{
+    for (guint i = 0; rig->servers && i < rig->servers->len; i++) {
+        BackendServer *one = g_ptr_array_index(rig->servers, i);
+        if (strcmp(one->name, name) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+static void done(Backend *backend, const char *id, const GError *error, gpointer user_data)
+{
+    Rig *rig = user_data;
+    g_clear_error(&rig->done_error);
+    rig->done_error = error ? g_error_copy(error) : NULL;
+    rig->dones++;
+}
+
+static void set_target(Rig *rig, const char *id, uint64_t bytes)
+{
+    unsigned before = rig->dones;
+    rig->backend->ops->set_target(rig->backend, id, bytes, done, rig);
+    g_assert_cmpuint(rig->dones, ==, before);
+    UNTIL(rig->dones > before);
+}
+
+/* Running domains besides "test"; they go with rig's connection. */
+static void add_domain(Rig *rig, const char *name)
+{
+    g_autofree char *xml =
+        g_strdup_printf("<domain type='test'><name>%s</name><memory unit='MiB'>512</memory>"
+                        "<os><type>hvm</type></os>"
+                        "<devices><memballoon model='virtio'/></devices></domain>",
+                        name);
+    virDomainPtr domain = virDomainCreateXML(rig->conn, xml, 0);
+    g_assert_nonnull(domain);
+    virDomainFree(domain);
+}
+
+/* ---- tests */
+
+static void test_list_and_set(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    g_assert_cmpuint(rig.servers->len, ==, 1);
+    BackendServer *one = server(&rig, "test");
+    g_assert_cmpint(one->power, ==, POWER_RUNNING);
+    g_assert_true(one->responsive);
+    g_assert_cmpuint(one->maximum_bytes, ==, 8 * GIB);
+    g_assert_cmpuint(one->balloon_bytes, ==, 2 * GIB);
+    g_assert_cmpuint(one->boot_count, >, 0);
+    g_assert_cmpint(one->fixed, ==, FIXED_NO);
+    g_assert_cmpint(one->pid, ==, 0);
+    g_assert_cmpuint(one->resident_bytes, ==, UNKNOWN);
+
+    g_autofree char *id = g_strdup(one->id);
+    set_target(&rig, id, 3 * GIB + 1);
+    g_assert_no_error(rig.done_error);
+    look(&rig);
+    g_assert_cmpuint(server(&rig, "test")->balloon_bytes, ==, 3 * GIB);
+
+    set_target(&rig, id, 100 * GIB); /* clamped to the maximum */
+    g_assert_no_error(rig.done_error);
+    look(&rig);
+    g_assert_cmpuint(server(&rig, "test")->balloon_bytes, ==, 8 * GIB);
+
+    set_target(&rig, id, 0);
+    g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
+    set_target(&rig, "6695eb01-0000-0000-0000-97f2502e193f", GIB);
+    g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND);
+    rig_end(&rig);
+}
+
+static void test_filter_and_names(void)
+{
+    static const char *const globs[] = {"web-*", "odd*", NULL};
+    LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US, .servers = globs};
+    Rig rig;
+    rig_begin_with(&rig, &options);
+    UNTIL(strstr(rig.events->str, "connected"));
+    add_domain(&rig, "web-2");
+    add_domain(&rig, "web-1");
+    add_domain(&rig, "odd\302\205name");
+    connect_and_look(&rig);
+    g_assert_cmpuint(rig.servers->len, ==, 3);
+    g_assert_nonnull(server(&rig, "odd\357\277\275name"));
+    g_assert_cmpstr(((BackendServer *)g_ptr_array_index(rig.servers, 1))->name, ==, "web-1");
+    g_assert_cmpstr(((BackendServer *)g_ptr_array_index(rig.servers, 2))->name, ==, "web-2");
+    g_assert_null(strstr(rig.events->str, "stopped"));
+
+    virDomainPtr domain = virDomainLookupByName(rig.conn, "web-1");
+    uint64_t boots = server(&rig, "web-1")->boot_count;
+    g_assert_cmpint(virDomainReboot(domain, 0), ==, 0);
+    run_for(50);
+    g_assert_cmpint(virDomainDestroy(domain), ==, 0);
+    virDomainFree(domain);
+    UNTIL(strstr(rig.events->str, "stopped"));
+    look(&rig);
+    g_assert_null(server(&rig, "web-1"));
+    add_domain(&rig, "web-1");
+    UNTIL(strstr(rig.events->str, "started"));
+    look(&rig);
+    g_assert_cmpuint(server(&rig, "web-1")->boot_count, >, boots);
+    rig_end(&rig);
+}
+
+static void test_shared_observation(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    unsigned before = rig.answers;
+    for (int i = 0; i < 3; i++)
+        rig.backend->ops->observe(rig.backend, observed, &rig);
+    UNTIL(rig.answers == before + 3);
+    g_assert_cmpuint(rig.servers->len, ==, 1);
+    rig_end(&rig);
+}
+
+static void test_hung_server(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    UNTIL(strstr(rig.events->str, "connected"));
+    add_domain(&rig, "hung");
+    connect_and_look(&rig);
+    g_autofree char *id = g_strdup(server(&rig, "hung")->id);
+    g_autofree char *other = g_strdup(server(&rig, "test")->id);
+
+    set_gate("hung", FALSE, FALSE);
+    look(&rig);
+    g_assert_no_error(rig.error);
+    g_assert_cmpfloat(rig.took_ms, >=, PATIENCE_US / 1000 - 1);
+    g_assert_cmpfloat(rig.took_ms, <, DEADLINE_US / 1000);
+    g_assert_false(server(&rig, "hung")->responsive);
+    g_assert_cmpuint(server(&rig, "hung")->balloon_bytes, ==, 512 * MIB); /* as last known */
+    g_assert_true(server(&rig, "test")->responsive);
+
+    /* Only once. */
+    look(&rig);
+    g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
+    g_assert_false(server(&rig, "hung")->responsive);
+    unsigned held = count(&gate.waiting);
+    for (int i = 0; i < 5; i++)
+        look(&rig);
+    g_assert_cmpuint(count(&gate.waiting), ==, held);
+
+    unsigned calls = count(&gate.target_calls);
+    set_target(&rig, id, 256 * MIB);
+    g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
+    g_assert_nonnull(strstr(rig.done_error->message, "hung"));
+    g_assert_cmpuint(count(&gate.target_calls), ==, calls);
+    set_target(&rig, other, 4 * GIB);
+    g_assert_no_error(rig.done_error);
+
+    set_gate("", FALSE, FALSE);
+    UNTIL((look(&rig), server(&rig, "hung")->responsive));
+    set_target(&rig, id, 256 * MIB);
+    g_assert_no_error(rig.done_error);
+    rig_end(&rig);
+}
+
+static void test_many_hung(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    UNTIL(strstr(rig.events->str, "connected"));
+    for (int i = 0; i < 14; i++) {
+        g_autofree char *name = g_strdup_printf("hung-%02d", i);
+        add_domain(&rig, name);
+    }
+    connect_and_look(&rig);
+    g_assert_cmpuint(rig.servers->len, ==, 15);
+    set_gate("hung-*", FALSE, FALSE);
+    for (int i = 0; i < 12; i++)
+        look(&rig);
+    for (guint i = 0; i < rig.servers->len; i++) {
+        const BackendServer *one = g_ptr_array_index(rig.servers, i);
+        g_assert_cmpint(one->responsive, ==, strcmp(one->name, "test") == 0);
+    }
+    g_assert_cmpuint(count(&gate.waiting), <=, 12); /* libvirtd's workers are not ours alone */
+    look(&rig);
+    g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
+    set_gate("", FALSE, FALSE);
+    UNTIL((look(&rig), server(&rig, "hung-00")->responsive && server(&rig, "hung-13")->responsive));
+    rig_end(&rig);
+}
+
+static void test_target_deadline(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    g_autofree char *id = g_strdup(server(&rig, "test")->id);
+    set_gate("test", FALSE, FALSE);
+    int64_t start_us = g_get_monotonic_time();
+    set_target(&rig, id, GIB);
+    g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
+    int64_t took_us = g_get_monotonic_time() - start_us;
+    g_assert_cmpint(took_us, >=, DEADLINE_US - 1000);
+    g_assert_cmpint(took_us, <, 2 * DEADLINE_US);
+    look(&rig);
+    g_assert_false(server(&rig, "test")->responsive);
+    unsigned dones = rig.dones;
+    set_gate("", FALSE, FALSE);
+    UNTIL((look(&rig), server(&rig, "test")->responsive));
+    g_assert_cmpuint(rig.dones, ==, dones); /* the late answer was dropped */
+    rig_end(&rig);
+}
+
+static void test_superseded(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    g_autofree char *id = g_strdup(server(&rig, "test")->id);
+    unsigned calls = count(&gate.target_calls);
+    for (int i = 1; i <= 5; i++)
+        rig.backend->ops->set_target(rig.backend, id, (uint64_t)i * GIB, done, &rig);
+    UNTIL(rig.dones == 5);
+    g_assert_cmpuint(count(&gate.target_calls), <=,
+                     calls + 2); /* the first one, where nothing was under way */
+    look(&rig);
+    g_assert_cmpuint(server(&rig, "test")->balloon_bytes, ==, 5 * GIB);
+    rig_end(&rig);
+}
+
+static void test_fresh(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    g_autofree char *id = g_strdup(server(&rig, "test")->id);
+    UNTIL(count(&gate.period_set) > 0); /* it was off */
+    run_for(30);
+    unsigned zero = count(&gate.period_zero), set = count(&gate.period_set);
+    rig.backend->ops->ask_fresh(rig.backend, id, done, &rig);
+    UNTIL(rig.dones == 1);
+    g_assert_no_error(rig.done_error);
+    g_assert_cmpuint(count(&gate.period_zero), ==, zero + 1);
+    g_assert_cmpuint(count(&gate.period_set), ==, set + 1);
+    rig_end(&rig);
+}
+
+static void test_read_only(void)
+{
+    LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US, .read_only = TRUE};
+    unsigned set = count(&gate.period_set);
+    Rig rig;
+    rig_begin_with(&rig, &options);
+    connect_and_look(&rig);
+    look(&rig);
+    rig.backend->ops->ask_fresh(rig.backend, server(&rig, "test")->id, done, &rig);
+    UNTIL(rig.dones == 1);
+    g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_DENIED);
+    g_assert_cmpuint(count(&gate.period_set), ==, set);
+    rig_end(&rig);
+}
+
+static void test_daemon_hung(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    set_gate("", TRUE, FALSE);
+    look(&rig);
+    g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
+    look(&rig);
+    g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
+    set_gate("", FALSE, FALSE);
+    UNTIL((look(&rig), rig.error == NULL));
+    g_assert_true(server(&rig, "test")->responsive); /* nobody was blamed for it */
+    rig_end(&rig);
+}
+
+static void test_connection_comes_later(void)
+{
+    LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US};
+    Rig rig;
+    set_gate("", FALSE, TRUE);
+    rig = (Rig){.backend = libvirt_backend_new(&options), .events = g_string_new(NULL)};
+    rig.backend->on_event = on_event;
+    rig.backend->on_event_data = &rig;
+    look(&rig);
+    g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
+    run_for(800); /* three attempts */
+    g_assert_cmpstr(rig.events->str, ==, "disconnected ");
+    look(&rig);
+    g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
+    g_assert_nonnull(strstr(rig.error->message, "/nonexistent/socket"));
+    set_gate("", FALSE, FALSE);
+    rig.conn = virConnectOpen("test:///default");
+    UNTIL(strstr(rig.events->str, " connected"));
+    look(&rig);
+    g_assert_no_error(rig.error);
+    rig_end(&rig);
+}
+
+static void test_freed_while_busy(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    connect_and_look(&rig);
+    set_gate("test", FALSE, FALSE);
+    rig.backend->ops->observe(rig.backend, observed, &rig);
+    rig.backend->ops->set_target(rig.backend, server(&rig, "test")->id, GIB, done, &rig);
+    rig.backend->ops->set_target(rig.backend, server(&rig, "test")->id, 2 * GIB, done, &rig);
+    UNTIL(count(&gate.waiting) > 0);
+    unsigned answers = rig.answers, dones = rig.dones;
+    backend_free(rig.backend);
+    rig.backend = NULL;
+    run_for(20);
+    set_gate("", FALSE, FALSE);
+    run_for(100);
+    g_assert_cmpuint(rig.answers, ==, answers);
+    g_assert_cmpuint(rig.dones, ==, dones);
+    rig_end(&rig);
+
+    rig_begin(&rig); /* and before it is even connected */
+    rig_end(&rig);
+}
+
+static void test_definitions(void)
+{
+#define DOMAIN(inside) "<domain><memory unit='KiB'>1048576</memory>" inside "</domain>"
+#define BALLOON                                                                                              \
+    "<memballoon model='virtio' autodeflate='on' freePageReporting='on'><stats period='7'/></memballoon>"
+#define DEVICES(more)     "<devices>" BALLOON more "</devices>"
+#define NO_BALLOON        "<devices><memballoon model='none'/></devices>"
+#define BACKING(more)     "<memoryBacking>" more "</memoryBacking>" DEVICES("")
+#define OFF_BY_OWNER(uri) "<metadata><a:server xmlns:a='" uri "' ballooning='off'/></metadata>"
+    static const struct {
+        const char *xml;
+        FixedReason fixed;
+    } table[] = {
+        {DOMAIN(DEVICES("")), FIXED_NO},
+        {DOMAIN(NO_BALLOON), FIXED_NO_DRIVER},
+        {DOMAIN("<devices/>"), FIXED_NO_DRIVER},
+        {DOMAIN("<devices><memballoon model='xen'/></devices>"), FIXED_NO_DRIVER},
+        {DOMAIN(OFF_BY_OWNER("urn:aerostat:server:1") NO_BALLOON), FIXED_DISABLED_BY_OWNER},
+        {DOMAIN(OFF_BY_OWNER("urn:another") NO_BALLOON), FIXED_NO_DRIVER},
+        {DOMAIN(OFF_BY_OWNER("urn:aerostat:server:1") DEVICES("")), FIXED_NO}, /* pending its restart */
+        {DOMAIN(DEVICES("<hostdev mode='subsystem' type='pci'/>")), FIXED_DEVICE_ASSIGNMENT},
+        {DOMAIN(DEVICES("<hostdev mode='subsystem' type='mdev'/>")), FIXED_DEVICE_ASSIGNMENT},
+        {DOMAIN(DEVICES("<hostdev mode='subsystem' type='usb'/>")), FIXED_NO},
+        {DOMAIN(DEVICES("<interface type='hostdev'/>")), FIXED_DEVICE_ASSIGNMENT},
+        {DOMAIN(DEVICES("<interface type='vdpa'/>")), FIXED_DEVICE_ASSIGNMENT},
+        {DOMAIN(DEVICES("<interface type='network'/>")), FIXED_NO},
+        {DOMAIN(DEVICES("<disk type='nvme'/>")), FIXED_DEVICE_ASSIGNMENT},
+        {DOMAIN(BACKING("<hugepages/>")), FIXED_HUGEPAGES},
+        {DOMAIN(BACKING("<locked/>")), FIXED_LOCKED_MEMORY},
+        {DOMAIN(BACKING("<nosharepages/><allocation mode='immediate'/>")), FIXED_NO},
+        {DOMAIN("<launchSecurity type='sev'/>" DEVICES("")), FIXED_LOCKED_MEMORY},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+        Definition definition;
+        g_assert_true(definition_parse(table[i].xml, &definition));
+        g_assert_cmpint(definition.fixed, ==, table[i].fixed);
+        g_assert_cmpuint(definition.maximum_bytes, ==, GIB);
+        gboolean has_balloon = strstr(table[i].xml, "model='virtio'") != NULL;
+        g_assert_cmpstr(definition.driver, ==, has_balloon ? "virtio-balloon" : "none");
+        g_assert_cmpuint(definition.stats_period_s, ==, has_balloon ? 7 : 0);
+        g_assert_cmpint(definition.deflates_on_oom, ==, has_balloon);
+        g_assert_cmpint(definition.reports_free_pages, ==, has_balloon);
+    }
+}
+
+static void test_definition_garbage(void)
+{
+    static const char *const bad[] = {"", "<", "<domain>", "<network/>", "\xff\xfe", "<domain/><domain/>"};
+    static const struct {
+        const char *memory;
+        uint64_t bytes;
+    } sizes[] = {
+        {"<memory>8</memory>", 8 * KIB},
+        {"<memory unit='MiB'> 8 </memory>", 8 * MIB},
+        {"<memory unit='b'>8</memory>", 8},
+        {"<memory unit='GB'>8</memory>", UINT64_C(8000000000)},
+        {"<memory unit='furlong'>8</memory>", UNKNOWN},
+        {"<memory unit='TiB'>18446744073709551615</memory>", UNKNOWN},
+        {"<memory unit='TiB'>99999999</memory>", UNKNOWN},
+        {"<memory>-8</memory>", UNKNOWN},
+        {"<memory>0</memory>", UNKNOWN},
+        {"<memory/>", UNKNOWN},
+        {"", UNKNOWN},
+    };
+    Definition definition = {.maximum_bytes = 5};
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++)
+        g_assert_false(definition_parse(bad[i], &definition));
+    g_assert_cmpuint(definition.maximum_bytes, ==, 5);
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *xml = g_strdup_printf("<domain>%s</domain>", sizes[i].memory);
+        g_assert_true(definition_parse(xml, &definition));
+        g_assert_cmpuint(definition.maximum_bytes, ==, sizes[i].bytes);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/libvirt/definitions", test_definitions);
+    g_test_add_func("/libvirt/definition-garbage", test_definition_garbage);
+    g_test_add_func("/libvirt/list-and-set", test_list_and_set);
+    g_test_add_func("/libvirt/filter-and-names", test_filter_and_names);
+    g_test_add_func("/libvirt/shared-observation", test_shared_observation);
+    g_test_add_func("/libvirt/hung-server", test_hung_server);
+    g_test_add_func("/libvirt/many-hung", test_many_hung);
+    g_test_add_func("/libvirt/target-deadline", test_target_deadline);
+    g_test_add_func("/libvirt/superseded", test_superseded);
+    g_test_add_func("/libvirt/fresh", test_fresh);
+    g_test_add_func("/libvirt/read-only", test_read_only);
+    g_test_add_func("/libvirt/daemon-hung", test_daemon_hung);
+    g_test_add_func("/libvirt/connection-comes-later", test_connection_comes_later);
+    g_test_add_func("/libvirt/freed-while-busy", test_freed_while_busy);
+    return g_test_run();
+}
