@@ -127,8 +127,10 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
                         int64_t now_us)
 {
     uint64_t used = used_of(facts, params, facts->sample_balloon_bytes);
+    uint64_t least = used_of(facts, params, u64_min(facts->sample_balloon_bytes, facts->balloon_bytes));
     state->used_bytes = used;
-    state->sure_bytes = used_of(facts, params, u64_min(facts->sample_balloon_bytes, facts->balloon_bytes));
+    state->sure_bytes = u64_clamp(state->sure_bytes, least, used);
+    state->claimed_bytes = u64_sub_sat(facts->sample_balloon_bytes, facts->available_bytes);
     take_rates(state, facts, params, now_us);
     if (state->last_sample_us != 0)
         learn_cache(state, facts, params, now_us);
@@ -234,7 +236,10 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         return demand_unknown(facts);
 
     const uint64_t high = facts->maximum_bytes, low = u64_min(facts->minimum_bytes, high);
-    uint64_t used = u64_min(state->used_bytes, high), sure = u64_min(state->sure_bytes, high);
+    /* What it claimed may have been touched since. */
+    uint64_t used = u64_max(state->used_bytes, u64_min(state->claimed_bytes, touched_now(facts, params)));
+    used = u64_min(used, high);
+    uint64_t sure = u64_min(state->sure_bytes, high);
     uint64_t working_set = sure + u64_min(state->cache_bytes, high - sure);
     uint64_t headroom = headroom_now(state, facts, params, working_set, now_us);
     uint64_t learned = learned_floor(state, params, now_us);

@@ -4,7 +4,8 @@
  *   used        = balloon size at the sample - available, and never more than the guest has touched, which is
  *                 residency + 16 MiB (G6); the same holds for what it will be using one reaction time later
  *                 while the balloon inflates a sample may belong to the size before or after: the floor counts
- *                 with the larger, the working set with the smaller, lest a reclaim look like growth and be undone
+ *                 with the larger; the working set stays where it was if that is possible with either, lest a
+ *                 reclaim look like growth and be undone
  *   working set = used + file cache that has proven to be in use
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
@@ -43,7 +44,8 @@ typedef struct {
     uint64_t rate_resident_bytes;
     uint64_t resident_growth_bytes_per_s; /* the host's own view of growth, which nobody can claim */
     uint64_t touched_bytes;               /* of the last sample's balloon size, what the guest had touched */
-    uint64_t sure_bytes;                  /* used, paired with the smaller balloon size while inflating */
+    uint64_t sure_bytes;                  /* used as it was, as far as the sample allows while inflating */
+    uint64_t claimed_bytes;               /* used as the guest says, whatever it has touched */
     int64_t old_boot_sample_us;           /* seen before the guest booted: says nothing about it now */
 } DemandState;
 

@@ -10,6 +10,8 @@
 #define LAST_PIECE_BYTES (32 * MIB)
 /* Inflating starts within milliseconds; only what shows no movement after this long is doubted. */
 #define UNDER_WAY_US INT64_C(500000)
+/* A large guest has the processors to give faster: all it has within about half an hour. */
+#define PACE_SHARE 2048
 /* A slack this near to full is full: a refill of a few pages would never end. */
 #define SLACK_NEAR 16
 
@@ -96,7 +98,8 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
         return 0;
     int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
     double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
-    return u64_min(urgent_step(beat, i, give), (uint64_t)((double)beat->params->pace_bytes_per_s * seconds));
+    uint64_t pace = u64_max(beat->params->pace_bytes_per_s, beat->servers[i].maximum_bytes / PACE_SHARE);
+    return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }
 
 static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
