@@ -19,23 +19,24 @@ typedef enum { POWER_OFF, POWER_RUNNING, POWER_PAUSED, POWER_MIGRATING, POWER_N 
 
 /* One server as the hypervisor and the host show it right now. UNKNOWN where nobody could say. */
 typedef struct {
-    char *id;                    /* stable over restarts of the server and of daemons: the UUID for libvirt */
-    char *name;                  /* as the hypervisor names it; valid UTF-8 */
+    char *id;   /* stable over restarts of the server and of daemons: the UUID for libvirt */
+    char *name; /* as the hypervisor names it; valid UTF-8 */
     ServerKind kind;
     PowerState power;
-    gboolean responsive;         /* FALSE: its QEMU does not answer; the facts below are the last known ones */
-    uint64_t maximum_bytes;      /* guest RAM the machine was defined with */
-    uint64_t balloon_bytes;      /* live `actual`; maximum when there is no balloon device */
-    uint64_t boot_count;         /* grows with each start and each reset that was seen */
-    uint64_t guest_update_s;     /* statistics' `last-update`: whole seconds of host wall clock; 0 = never; or UNKNOWN */
-    uint64_t available_bytes;    /* MemAvailable */
-    uint64_t free_bytes;         /* MemFree */
-    uint64_t total_bytes;        /* MemTotal (shrinks with the balloon unless deflate-on-oom) */
-    uint64_t cache_bytes;        /* disk caches */
+    gboolean responsive;    /* FALSE: its QEMU does not answer; the facts below are the last known ones */
+    uint64_t maximum_bytes; /* guest RAM the machine was defined with */
+    uint64_t balloon_bytes; /* live `actual`; maximum when there is no balloon device */
+    uint64_t boot_count;    /* grows with each start and each reset that was seen */
+    uint64_t
+        guest_update_s; /* statistics' `last-update`: whole seconds of host wall clock; 0 = never; or UNKNOWN */
+    uint64_t available_bytes; /* MemAvailable */
+    uint64_t free_bytes;      /* MemFree */
+    uint64_t total_bytes;     /* MemTotal (shrinks with the balloon unless deflate-on-oom) */
+    uint64_t cache_bytes;     /* disk caches */
     uint64_t swap_in_bytes, swap_out_bytes, major_faults; /* cumulative since the guest booted */
-    int pid;                     /* of the QEMU process; 0 = not found */
-    uint64_t resident_bytes;     /* RSS of that process, all of it */
-    uint64_t overhead_bytes;     /* the part of RSS that is not guest RAM, measured now and then; or UNKNOWN */
+    int pid;                                              /* of the QEMU process; 0 = not found */
+    uint64_t resident_bytes;                              /* RSS of that process, all of it */
+    uint64_t overhead_bytes; /* the part of RSS that is not guest RAM, measured now and then; or UNKNOWN */
     gboolean deflates_on_oom;
     gboolean reports_free_pages; /* free page reporting */
     FixedReason fixed;           /* what the definition shows: no device, VFIO, hugepages, locked, container;
@@ -50,16 +51,17 @@ typedef struct Backend Backend;
 
 typedef enum {
     BACKEND_EVENT_CONNECTED,
-    BACKEND_EVENT_DISCONNECTED,  /* detail: why, one line */
+    BACKEND_EVENT_DISCONNECTED, /* detail: why, one line */
     BACKEND_EVENT_STARTED,
     BACKEND_EVENT_STOPPED,
-    BACKEND_EVENT_RESET,         /* the guest was reset: boot_count has grown */
-    BACKEND_EVENT_CHANGED,       /* anything else worth a fresh observation (defined, undefined, balloon, resumed) */
+    BACKEND_EVENT_RESET,   /* the guest was reset: boot_count has grown */
+    BACKEND_EVENT_CHANGED, /* anything else worth a fresh observation (defined, undefined, balloon, resumed) */
 } BackendEvent;
 
 /* @servers: (element-type BackendServer) (transfer full), running and defined ones, sorted by name; NULL with @error
  * set when the hypervisor cannot be reached (the engine keeps the last facts and says so). */
-typedef void (*BackendObserved)(Backend *backend, GPtrArray *servers, const GError *error, gpointer user_data);
+typedef void (*BackendObserved)(Backend *backend, GPtrArray *servers, const GError *error,
+                                gpointer user_data);
 typedef void (*BackendDone)(Backend *backend, const char *id, const GError *error, gpointer user_data);
 /* @id is NULL for CONNECTED and DISCONNECTED. */
 typedef void (*BackendEventFunc)(Backend *backend, BackendEvent event, const char *id, const char *detail,
@@ -71,7 +73,8 @@ typedef struct {
     void (*observe)(Backend *backend, BackendObserved done, gpointer user_data);
     /* Asks for a balloon size. Success means it was accepted, not that anything moved. The caller has clamped @bytes
      * to (0, maximum]; 0 is refused with AEROSTAT_ERROR_INVALID. */
-    void (*set_target)(Backend *backend, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
+    void (*set_target)(Backend *backend, const char *id, uint64_t bytes, BackendDone done,
+                       gpointer user_data);
     /* Makes the guest answer with fresh statistics at once (polling interval 0 -> N); they show in the next observe. */
     void (*ask_fresh)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
     /* Answers every callback that is still owed with AEROSTAT_ERROR_UNAVAILABLE before it returns, calls none after,

@@ -4,10 +4,10 @@
 #include <glib.h>
 
 typedef struct {
-    uint64_t memory_bytes;        /* MemTotal */
-    uint64_t available_bytes;     /* MemAvailable + what ZFS ARC would give above its minimum */
+    uint64_t memory_bytes;    /* MemTotal */
+    uint64_t available_bytes; /* MemAvailable + what ZFS ARC would give above its minimum */
     uint64_t arc_reclaimable_bytes;
-    double pressure_some_avg10;   /* percent; negative when the kernel has no PSI */
+    double pressure_some_avg10; /* percent; negative when the kernel has no PSI */
 } HostMemory;
 
 /* hostinfo_read: @proc is "/proc" (tests pass a folder of their own). AEROSTAT_ERROR_FAILED names the file. */

@@ -3,11 +3,12 @@
 #include "backend/backend.h"
 
 typedef struct {
-    const char *uri;             /* qemu:///system, qemu+unix:///system?socket=..., test:///default for tests */
-    const char *const *servers;  /* NULL-terminated globs of names; a server that matches none is not seen at all */
-    int64_t deadline_us;         /* for one call; 2 s by default when 0 */
-    unsigned stats_period_s;     /* statistics polling to switch on where it is off; 1 by default when 0 */
-    gboolean read_only;          /* observe mode from the start: sets no polling period either */
+    const char *uri; /* qemu:///system, qemu+unix:///system?socket=..., test:///default for tests */
+    const char *const
+        *servers;        /* NULL-terminated globs of names; a server that matches none is not seen at all */
+    int64_t deadline_us; /* for one call; 2 s by default when 0 */
+    unsigned stats_period_s; /* statistics polling to switch on where it is off; 1 by default when 0 */
+    gboolean read_only;      /* observe mode from the start: sets no polling period either */
 } LibvirtBackendOptions;
 
 /*

@@ -13,31 +13,32 @@ typedef enum { MODE_OBSERVE, MODE_MANAGE } Mode;
 
 /* A size that may be relative: percent of something known only later (host memory, a server's maximum, the pool). */
 typedef struct {
-    gboolean is_auto;      /* "auto" was written, or the key was absent and auto is its default */
+    gboolean is_auto; /* "auto" was written, or the key was absent and auto is its default */
     gboolean is_percent;
-    double percent;        /* 0-100 when is_percent */
-    uint64_t bytes;        /* when neither */
+    double percent; /* 0-100 when is_percent */
+    uint64_t bytes; /* when neither */
 } SizeSetting;
 
 typedef struct {
-    char *file;            /* where it was read from; NULL for the defaults alone */
-    SizeSetting pool;      /* [host] pool: "auto" or a size or percent of host memory */
-    SizeSetting reserve;   /* [host] reserve: never managed when the pool is auto; default 10% of host memory */
-    SizeSetting slack;     /* [host] slack: default 5% of the pool */
-    Mode mode;             /* [host] mode: default observe */
-    SizeSetting minimum;   /* [policy] minimum: servers with none of their own; default 25% of the server's maximum */
-    uint32_t weight;       /* [policy] weight: 1-10000, default 100 */
-    SizeSetting overhead;  /* [policy] overhead: "auto" (measured) or a size */
-    gboolean libvirt_enabled;  /* [libvirt] enabled: default true */
-    char *libvirt_uri;     /* [libvirt] uri: default qemu:///system */
-    char **libvirt_servers;/* [libvirt] servers: globs, ';' or ',' separated; default "*" */
-    char *lxc_path;        /* [lxc] path; default NULL: none */
-    char **lxc_servers;    /* [lxc] servers; default "*" */
-    char **qmp_sockets;    /* [qmp] sockets: globs of paths; default empty */
-    char *control_socket;  /* [control] socket: default /run/aerostat/control.sock */
-    char *control_group;   /* [control] group: default "aerostat" */
-    char *store_path;      /* [store] path: a folder, default /var/lib/aerostat */
-    char *web_listen;      /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
+    char *file;          /* where it was read from; NULL for the defaults alone */
+    SizeSetting pool;    /* [host] pool: "auto" or a size or percent of host memory */
+    SizeSetting reserve; /* [host] reserve: never managed when the pool is auto; default 10% of host memory */
+    SizeSetting slack;   /* [host] slack: default 5% of the pool */
+    Mode mode;           /* [host] mode: default observe */
+    SizeSetting
+        minimum; /* [policy] minimum: servers with none of their own; default 25% of the server's maximum */
+    uint32_t weight;                  /* [policy] weight: 1-10000, default 100 */
+    SizeSetting overhead;             /* [policy] overhead: "auto" (measured) or a size */
+    gboolean libvirt_enabled;         /* [libvirt] enabled: default true */
+    char *libvirt_uri;                /* [libvirt] uri: default qemu:///system */
+    char **libvirt_servers;           /* [libvirt] servers: globs, ';' or ',' separated; default "*" */
+    char *lxc_path;                   /* [lxc] path; default NULL: none */
+    char **lxc_servers;               /* [lxc] servers; default "*" */
+    char **qmp_sockets;               /* [qmp] sockets: globs of paths; default empty */
+    char *control_socket;             /* [control] socket: default /run/aerostat/control.sock */
+    char *control_group;              /* [control] group: default "aerostat" */
+    char *store_path;                 /* [store] path: a folder, default /var/lib/aerostat */
+    char *web_listen;                 /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
     guint key_lines[CONFIG_KEYS_MAX]; /* on which line each key was set; ask config_key_line() */
 } Config;
 

@@ -6,8 +6,8 @@
 GQuark aerostat_error_quark(void);
 
 typedef enum {
-    AEROSTAT_ERROR_FAILED,      /* it was tried and did not work; the message says what and why */
-    AEROSTAT_ERROR_INVALID,     /* bad input: the message names the value, where it stands, and what would be right */
+    AEROSTAT_ERROR_FAILED, /* it was tried and did not work; the message says what and why */
+    AEROSTAT_ERROR_INVALID, /* bad input: the message names the value, where it stands, and what would be right */
     AEROSTAT_ERROR_NOT_FOUND,   /* no such server, method, ... (also: not yours to see) */
     AEROSTAT_ERROR_DENIED,      /* the caller may not do this */
     AEROSTAT_ERROR_CONFLICT,    /* not in the present state, or somebody else was faster */

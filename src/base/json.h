@@ -16,8 +16,10 @@ json_t *json_bytes_or_null(uint64_t bytes);
  * Typed members. Absent gives FALSE without error when @required is FALSE (and leaves *ret alone).
  * A wrong type gives AEROSTAT_ERROR_INVALID naming the member and the type that would be right.
  */
-gboolean json_member_string(json_t *object, const char *name, gboolean required, const char **ret, GError **error);
-gboolean json_member_uint64(json_t *object, const char *name, gboolean required, uint64_t *ret, GError **error);
+gboolean json_member_string(json_t *object, const char *name, gboolean required, const char **ret,
+                            GError **error);
+gboolean json_member_uint64(json_t *object, const char *name, gboolean required, uint64_t *ret,
+                            GError **error);
 gboolean json_member_bool(json_t *object, const char *name, gboolean required, gboolean *ret, GError **error);
 
 /* What json_parse_object() takes: a list of 10,000 servers is near 8 MiB; nothing of ours nests deeper than 8. */

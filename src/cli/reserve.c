@@ -7,7 +7,7 @@
 #include "cli/view.h"
 
 /* A room is made within seconds or not at all; asking five times a second costs nothing. */
-#define POLL_US (200 * 1000)
+#define POLL_US 200000UL
 
 static const CliOption reserve_options[] = {
     {"for", 'f', "NAME", "the server it is for: it takes the room up by starting"},

@@ -93,7 +93,9 @@ static void print_lent(const Cli *cli, json_t *lent)
     json_t *entry;
     json_array_foreach(lent, i, entry)
     {
-        g_autofree char *who = view_text(entry, "to_or_from");
+        const char *direction = json_object_get(entry, "to") != NULL ? "to" : "from";
+        g_autofree char *name = view_text(entry, direction);
+        g_autofree char *who = g_strdup_printf("%s %s", direction, name);
         cli_fact(cli, who, text_bytes(view_figure(entry, "bytes")));
     }
 }

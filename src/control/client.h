@@ -14,7 +14,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlClient, control_client_free)
 
 /* control_client_call: @params (transfer full, nullable). Returns (transfer full) the result, or NULL with the error the
  * daemon sent (code from error_code_from_name()), or AEROSTAT_ERROR_TIMEOUT after @timeout_ms. */
-json_t *control_client_call(ControlClient *client, const char *method, json_t *params, int timeout_ms, GError **error);
+json_t *control_client_call(ControlClient *client, const char *method, json_t *params, int timeout_ms,
+                            GError **error);
 
 /* control_client_fd / control_client_next_event: for `top`: after calling "events", poll the descriptor and take
  * notifications one by one; NULL without error when none is complete yet; NULL with error when the daemon has gone. */

@@ -4,7 +4,7 @@
 #include "engine/engine.h"
 
 /* methods_dispatch: a ControlDispatch; @user_data is an Engine **, which is NULL until the engine stands. */
-json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer engine,
+json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer user_data,
                          GError **error);
 
 /* methods_publish: sends the engine's events to the server's subscribers for as long as both live. A server event only

@@ -24,8 +24,8 @@ typedef struct {
  * Returns:  (transfer full) the result, or NULL with an AEROSTAT_ERROR (mapped by error_code_jsonrpc());
  *           NULL with an unset *error means "no such method".
  */
-typedef json_t *(*ControlDispatch)(const ControlCaller *caller, const char *method, json_t *params, gpointer user_data,
-                                   GError **error);
+typedef json_t *(*ControlDispatch)(const ControlCaller *caller, const char *method, json_t *params,
+                                   gpointer user_data, GError **error);
 
 typedef struct ControlServer ControlServer;
 

@@ -147,14 +147,16 @@ static gboolean on_deadline(gpointer user_data)
 static void on_observed(Backend *backend, GPtrArray *servers, const GError *error, gpointer user_data)
 {
     Engine *engine = user_data;
-    g_autoptr(GPtrArray) owned = servers;
-    if (engine->closing)
+    if (engine->closing) {
+        g_clear_pointer(&servers, g_ptr_array_unref);
         return;
+    }
     EngineBackend *known = engine_backend_of(engine, backend);
     known->pending = known->awaited = FALSE;
     connection_changed(engine, known, servers != NULL, error ? error->message : NULL);
     if (servers)
         take_observation(engine, known, servers);
+    g_clear_pointer(&servers, g_ptr_array_unref);
     end_beat_if_answered(engine);
 }
 

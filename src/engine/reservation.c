@@ -49,9 +49,9 @@ static gboolean check_room(Engine *engine, uint64_t bytes, GError **error)
 {
     uint64_t wanted = u64_add_sat(bytes, engine_reserved_bytes(engine));
     uint64_t sum = u64_add_sat(engine->host.totals.floors_bytes, wanted);
-    if (engine->host.beats == 0) {
+    if (engine->host.beats == 0 || engine->host.state == ENGINE_DISCONNECTED) {
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
-                    "nothing has been observed yet; try again");
+                    "nobody knows yet what the servers hold; try again when the hypervisor answers");
         return FALSE;
     }
     if (sum <= engine->host.pool_bytes)

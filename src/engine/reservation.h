@@ -7,11 +7,11 @@
 
 typedef struct {
     guint64 id;
-    char *for_name;     /* (nullable) */
-    uint64_t bytes;     /* overhead included */
-    int64_t expires_us; /* monotonic: an abandoned reservation does not starve the host */
-    int64_t up_since_us;   /* since when its server has been seen running; 0 = not yet */
-    gboolean ready;     /* the room is there: the server may start */
+    char *for_name;      /* (nullable) */
+    uint64_t bytes;      /* overhead included */
+    int64_t expires_us;  /* monotonic: an abandoned reservation does not starve the host */
+    int64_t up_since_us; /* since when its server has been seen running; 0 = not yet */
+    gboolean ready;      /* the room is there: the server may start */
 } Reservation;
 
 /*

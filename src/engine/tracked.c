@@ -4,7 +4,8 @@
 #include "base/u64.h"
 #include "policy/params.h"
 
-#define SECOND_US INT64_C(1000000)
+#define SECOND_US          INT64_C(1000000)
+#define TARGET_GRAIN_BYTES (4 * KIB)
 /* Overhead is counted as the most it was in the last ten minutes, and some: seen to grow by 8-12 MiB under load. */
 #define OVERHEAD_MARGIN_BYTES (16 * MIB)
 #define OVERHEAD_MEMORY_US    (INT64_C(600) * 1000 * 1000)
@@ -25,7 +26,7 @@ TrackedTimes tracked_times_default(void)
         .boot_settle_us = 3 * SECOND_US,
         /* A nudge is answered in milliseconds; a guest that has not by then was not listening yet. */
         .nudge_retry_us = 5 * SECOND_US,
-        .adopt_still_us = 1500 * 1000,
+        .adopt_still_us = SECOND_US * 3 / 2,
         /* Ten periods of statistics. */
         .adopt_silent_us = 10 * SECOND_US,
         .retry_us = SECOND_US,
@@ -173,6 +174,12 @@ static void adopt(Tracked *tracked, const BackendServer *facts, int64_t now_us, 
 }
 
 /* After a reset `actual` is the old size until the guest's driver has set it again, for which it is nudged. */
+/* Hypervisors count in pages and KiB: a target is not met to the byte. */
+static gboolean arrived(uint64_t balloon_bytes, uint64_t target_bytes)
+{
+    return u64_max(balloon_bytes, target_bytes) - u64_min(balloon_bytes, target_bytes) < TARGET_GRAIN_BYTES;
+}
+
 static void advance_reset(Tracked *tracked, const BackendServer *facts, int64_t now_us)
 {
     if (tracked->nudged_us == 0 || tracked->busy)
@@ -180,7 +187,7 @@ static void advance_reset(Tracked *tracked, const BackendServer *facts, int64_t 
     gboolean in_time = now_us - tracked->nudged_us <= tracked->times->nudge_retry_us;
     if (facts->balloon_bytes != tracked->nudged_balloon_bytes) {
         /* The size is true again. When it does not come to the target, that is the policy's business. */
-        tracked->settled = facts->balloon_bytes == tracked->target_bytes || !in_time;
+        tracked->settled = arrived(facts->balloon_bytes, tracked->target_bytes) || !in_time;
     } else if (!in_time) {
         tracked->nudged_us = 0;
         tracked->track.move.last_up_us = tracked->track.move.last_down_us = 0;
@@ -329,14 +336,16 @@ uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *default
 static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)
 {
     const BackendServer *latest = tracked->latest;
+    /* First of all, since it decides what is counted: a guest that boots may have all its memory, also when its QEMU
+     * hangs or is paused before it is through. */
+    if (!tracked->settled && fixed == FIXED_NO)
+        return tracked->was_reset ? HOLD_REBOOTING : HOLD_STARTING;
     if (!latest->responsive)
         return HOLD_UNRESPONSIVE;
     if (latest->power == POWER_PAUSED)
         return HOLD_PAUSED;
     if (latest->power == POWER_MIGRATING)
         return HOLD_MIGRATING;
-    if (!tracked->settled && fixed == FIXED_NO)
-        return tracked->was_reset ? HOLD_REBOOTING : HOLD_STARTING;
     return HOLD_NO;
 }
 

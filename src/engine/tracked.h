@@ -68,7 +68,8 @@ typedef struct {
     int64_t sample_us;
     uint64_t sample_balloon_bytes;
 
-    uint64_t overhead_bound_bytes; /* what is counted for its QEMU beyond guest RAM, where the config says auto */
+    uint64_t
+        overhead_bound_bytes; /* what is counted for its QEMU beyond guest RAM, where the config says auto */
     int64_t overhead_bound_us;
 
     uint64_t burst_low_bytes; /* the lowest residency since its last step up */

@@ -9,7 +9,7 @@ PolicyParams policy_params_default(void)
     return (PolicyParams){
         .headroom_bytes = 96 * MIB,
         .headroom_permille = 100,
-        .reaction_us = 700 * 1000,
+        .reaction_us = INT64_C(700000),
         .margin_permille = 500,
         .comfort_half_life_us = 20 * SECOND_US,
         .growth_half_life_us = 2 * SECOND_US,

@@ -86,10 +86,10 @@ Scenario *scenario_new(const char *name)
     scenario->slack_is_percent = TRUE;
     scenario->slack_percent = 5;
     scenario->duration_us = 120 * SECOND_US;
-    scenario->tick_us = 10 * 1000;
+    scenario->tick_us = INT64_C(10000);
     scenario->beat_us = SECOND_US;
-    scenario->fast_beat_us = 200 * 1000;
-    scenario->watch_us = 100 * 1000;
+    scenario->fast_beat_us = INT64_C(200000);
+    scenario->watch_us = INT64_C(100000);
     scenario->seed = 1;
     scenario->late_reply_us = 5 * SECOND_US;
     scenario->deadline_us = 3 * SECOND_US;

@@ -9,7 +9,7 @@
 #include "policy/params.h"
 
 /* Beyond these a file is refused: a host has hundreds of servers, and a day of phases fits. */
-#define SCENARIO_FILE_MAX_BYTES (1024 * 1024)
+#define SCENARIO_FILE_MAX_BYTES (1024UL * 1024UL)
 #define SCENARIO_MAX_GUESTS     2000
 #define SCENARIO_MAX_PHASES     10000
 #define SCENARIO_MAX_TIMES      1000

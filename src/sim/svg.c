@@ -104,7 +104,8 @@ static void draw_axes(const Picture *picture, GString *svg)
 {
     double unit = picture->top_bytes >= (double)(2 * GIB) ? (double)GIB : (double)MIB;
     double step = nice_step(picture->top_bytes / unit, 6);
-    for (double tick = 0; tick * unit <= picture->top_bytes; tick += step) {
+    for (int i = 0; i * step * unit <= picture->top_bytes; i++) {
+        double tick = i * step;
         double y = y_of(picture, tick * unit);
         g_string_append_printf(svg, "<line x1='%d' y1='%.1f' x2='%d' y2='%.1f' stroke='#e3e6ea'/>\n", LEFT, y,
                                LEFT + PLOT_W, y);
@@ -117,9 +118,9 @@ static void draw_axes(const Picture *picture, GString *svg)
                            TOP + PLOT_H / 2, unit > (double)MIB ? "GiB" : "MiB");
     double seconds = (double)picture->scenario->duration_us / 1e6, scale = seconds > 600 ? 60 : 1;
     step = nice_step(seconds / scale, 8);
-    for (double tick = 0; tick * scale <= seconds * 1.0001; tick += step)
+    for (int i = 0; i * step * scale <= seconds * 1.0001; i++)
         g_string_append_printf(svg, "<text x='%.1f' y='%d' text-anchor='middle' class='tick'>%g</text>\n",
-                               LEFT + PLOT_W * (tick * scale / seconds), TOP + PLOT_H + 20, tick);
+                               LEFT + PLOT_W * (i * step * scale / seconds), TOP + PLOT_H + 20, i * step);
     g_string_append_printf(svg, "<text x='%d' y='%d' text-anchor='middle' class='axis'>time, %s</text>\n",
                            LEFT + PLOT_W / 2, HEIGHT - 14, scale > 1 ? "minutes" : "seconds");
 }

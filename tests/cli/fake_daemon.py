@@ -145,7 +145,7 @@ class Daemon:
         entry["details"] = {
             "fixed_sentence": "A device is passed through to it, so its memory cannot be taken." if fixed else None,
             "remedy": "Remove the passed-through device to let it share memory." if fixed else None,
-            "hold_sentence": None, "lent": [{"to_or_from": "web-1", "bytes": 200 * MIB}],
+            "hold_sentence": None, "lent": [{"to": "web-1", "bytes": 200 * MIB}],
             "deflates_on_oom": True, "reports_free_pages": False, "pid": 4242}
         return entry
 

@@ -26,14 +26,14 @@ typedef struct {
     uint64_t inflate_bytes_per_s, deflate_bytes_per_s;
     gboolean deflates_on_oom;
     FixedReason fixed;
-    unsigned boot_ms; /* from a start or reset until its driver answers; far away: it has none */
+    unsigned boot_ms;           /* from a start or reset until its driver answers; far away: it has none */
     unsigned period_ms, lag_ms; /* of its statistics */
     /* What it does now. */
     uint64_t used_bytes; /* wants to; it gets what there is */
     gboolean silent;     /* sends no statistics */
     gboolean hangs;      /* its QEMU answers nothing */
     gboolean paused;
-    gboolean gone; /* its hypervisor does not know it any more */
+    gboolean gone;     /* its hypervisor does not know it any more */
     FakeManner manner; /* to set_target: FAKE_LOSES and FAKE_CARRIES_OUT_SILENTLY end in a timeout */
     unsigned answer_ms;
     /* How it is. */

@@ -322,6 +322,29 @@ static void test_restart(void)
     rig_end(&next);
 }
 
+/* A balloon on its way when we come is left alone until it stands; it is nobody else's hand. */
+static void test_adopts(void)
+{
+    Rig rig;
+    rig_begin(&rig, 8 * GIB, MODE_MANAGE);
+    FakeGuest *guest = fake_guest_add(rig.fake, "web", 4 * GIB);
+    fake_lock(rig.fake);
+    guest->target_bytes = GIB;
+    guest->inflate_bytes_per_s = 4 * GIB;
+    fake_unlock(rig.fake);
+    rig_start(&rig, NULL);
+    while (balloon(&rig, guest) > GIB) {
+        g_assert_cmpuint(asked(&rig, guest), ==, 0);
+        rig_pass(5);
+        const Tracked *tracked = rig_server(&rig, "web");
+        g_assert_true(!tracked || tracked->row.hold != HOLD_MANUAL_OVERRIDE);
+    }
+    RIG_UNTIL(!rig_server(&rig, "web")->adopting);
+    rig_pass(50);
+    g_assert_cmpint(rig_server(&rig, "web")->row.hold, !=, HOLD_MANUAL_OVERRIDE);
+    rig_end(&rig);
+}
+
 static void test_infeasible(void)
 {
     Rig rig;
@@ -475,6 +498,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/hung", test_hung);
     g_test_add_func("/engine/reboot", test_reboot);
     g_test_add_func("/engine/restart", test_restart);
+    g_test_add_func("/engine/adopts", test_adopts);
     g_test_add_func("/engine/infeasible", test_infeasible);
     g_test_add_func("/engine/pool-beyond-host", test_pool_beyond_host);
     g_test_add_func("/engine/host-unreadable", test_host_unreadable);

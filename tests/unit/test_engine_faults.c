@@ -95,7 +95,56 @@ static void test_comes_and_goes(void)
     rig_end(&rig);
 }
 
+/* A server goes while another backend is waited for: what looks at servers meanwhile does not find it. */
+static void test_goes_in_a_look(void)
+{
+    Rig rig;
+    rig_begin(&rig, 5 * GIB, MODE_MANAGE);
+    rig.options.deadline_ms = 3000;
+    FakeGuest *guest = fake_guest_add(rig.fake, "a", GIB);
+    FakeBackend *second = fake_backend_new();
+    rig_start(&rig, second);
+    RIG_UNTIL(settled(&rig, "a"));
+    fake_hold_observations(second, TRUE);
+    FAKE(rig.fake, guest->gone = TRUE);
+    RIG_UNTIL(!rig_server(&rig, "a"));
+    rig_pass(250); /* two looks at residencies */
+    fake_hold_observations(second, FALSE);
+    rig_pass(50);
+    rig_end(&rig);
+}
+
 /* ---- answers out of time */
+
+/* A grant that has been carried out but not answered is spent: nobody else gets the same bytes. There is slack for two
+ * of three, and nobody is asked for more of it meanwhile. */
+static void test_slow_answers(void)
+{
+    Rig rig;
+    rig_begin(&rig, 4 * GIB, MODE_MANAGE);
+    rig.config->slack = (SizeSetting){.bytes = 800 * MIB};
+    rig.config->minimum = (SizeSetting){.bytes = GIB};
+    rig.params.reaction_us = 0;
+    FakeGuest *guests[3];
+    for (guint i = 0; i < G_N_ELEMENTS(guests); i++) {
+        g_autofree char *name = g_strdup_printf("s%u", i);
+        guests[i] = add_squeezed(rig.fake, name, 3 * GIB, GIB);
+        FAKE(rig.fake, guests[i]->answer_ms = 600);
+        FAKE(rig.fake, guests[i]->deflate_bytes_per_s = 256 * MIB);
+    }
+    fake_forget_peak(rig.fake);
+    rig_start(&rig, NULL);
+    RIG_UNTIL(settled(&rig, "s0") && settled(&rig, "s1") && settled(&rig, "s2"));
+    for (guint i = 0; i < G_N_ELEMENTS(guests); i++) {
+        FAKE(rig.fake, guests[i]->used_bytes = 5 * GIB / 4);
+        rig_pass(150);
+    }
+    RIG_UNTIL(FAKE(rig.fake, guests[0]->targets_asked > 0 && guests[1]->targets_asked > 0));
+    rig_pass(800);
+    g_assert_cmpuint(fake_peak(rig.fake), <=, 4 * GIB);
+    g_assert_cmpfloat(engine_host(rig.engine)->over_seconds, ==, 0);
+    rig_end(&rig);
+}
 
 /* A backend that answers from within the question itself. */
 static void test_at_once(void)
@@ -333,6 +382,37 @@ static void test_reservation(void)
     rig_end(&rig);
 }
 
+typedef struct {
+    Rig *rig;
+    const Reservation *made;
+} Asker;
+
+/* Asks for all that was free, in the very beat that grants some of it. */
+static void reserve_in_a_grant(Engine *engine, EngineEvent event, gconstpointer subject, gpointer user_data)
+{
+    Asker *asker = user_data;
+    const PlanTotals *totals = &engine_host(engine)->totals;
+    if (event != ENGINE_EVENT_BEAT || asker->made || totals->granted_bytes < MIB)
+        return;
+    asker->made =
+        engine_reserve(engine, totals->ledger.free_bytes - FAKE_OVERHEAD, NULL, G_USEC_PER_SEC, NULL);
+    g_assert_nonnull(asker->made);
+    g_assert_false(asker->made->ready);
+}
+
+static void test_reservation_in_a_grant(void)
+{
+    Rig rig;
+    rig_begin(&rig, 5 * GIB, MODE_MANAGE);
+    FakeGuest *guest = add_squeezed(rig.fake, "needy", 4 * GIB, GIB);
+    FAKE(rig.fake, guest->used_bytes = 2 * GIB);
+    Asker asker = {&rig, NULL};
+    rig_start(&rig, NULL);
+    engine_listen(rig.engine, reserve_in_a_grant, &asker);
+    RIG_UNTIL(asker.made);
+    rig_end(&rig);
+}
+
 /* ---- numbers */
 
 static void test_two_hundred(void)
@@ -364,6 +444,8 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/freed-in-flight", test_freed_in_flight);
     g_test_add_func("/faults/vanishes", test_vanishes);
     g_test_add_func("/faults/comes-and-goes", test_comes_and_goes);
+    g_test_add_func("/faults/goes-in-a-look", test_goes_in_a_look);
+    g_test_add_func("/faults/slow-answers", test_slow_answers);
     g_test_add_func("/faults/at-once", test_at_once);
     g_test_add_func("/faults/one-backend-hangs", test_one_backend_hangs);
     g_test_add_func("/faults/only-backend-hangs", test_only_backend_hangs);
@@ -375,6 +457,7 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/no-driver", test_no_driver);
     g_test_add_func("/faults/same-names", test_same_names);
     g_test_add_func("/faults/reservation", test_reservation);
+    g_test_add_func("/faults/reservation-in-a-grant", test_reservation_in_a_grant);
     g_test_add_func("/faults/two-hundred", test_two_hundred);
     return g_test_run();
 }
