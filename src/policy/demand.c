@@ -177,7 +177,7 @@ static uint64_t growth_now(const DemandState *state, const ServerFacts *facts, c
     if (touched == UINT64_MAX || state->rate_resident_bytes == UNKNOWN)
         return growth;
     uint64_t touching = to_bytes((double)state->resident_growth_bytes_per_s * reaction_s);
-    return u64_min(growth, u64_sub_sat(u64_add_sat(touched, touching), state->used_bytes));
+    return u64_min(growth, u64_sub_sat(u64_add_sat(touched, touching), state->sure_bytes));
 }
 
 static uint64_t headroom_now(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,

@@ -105,9 +105,11 @@ static void withdraw(Beat *beat, size_t i)
     uint64_t back = u64_min(row->allocation_bytes, held);
     if (beat->over_bytes > 0)
         back = u64_min(back, beat->demands[i].need_bytes);
-    bool needed = beat->demands[i].need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
-    if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) &&
-        (needed || beat_unsettled(beat, i)))
+    const Demand *demand = &beat->demands[i];
+    bool needed = demand->need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
+    /* A floor alone may be the larger of two readings: that stops a reclaim but does not undo one. */
+    bool wanted = row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i);
+    if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) && (needed || wanted))
         beat_set(beat, i, MOVE_WITHDRAW, back);
 }
 

@@ -21,7 +21,9 @@ static bool wants_surplus(const Beat *beat, size_t i)
     const PlanRow *row = &beat->rows[i];
     if (!beat_may_move(beat, i) || row->allocation_bytes <= row->target_bytes)
         return false;
-    return row->hold != HOLD_STALE_STATISTICS && beat_unsettled(beat, i);
+    /* A floor alone may be the larger of two readings: it stops a reclaim and undoes none. */
+    bool surplus = row->allocation_bytes > beat->demands[i].floor_bytes;
+    return surplus && row->hold != HOLD_STALE_STATISTICS && beat_unsettled(beat, i);
 }
 
 static bool turned_lately(const Beat *beat, size_t i)
@@ -40,7 +42,9 @@ static size_t gather(Beat *beat, bool (*wants)(const Beat *, size_t),
     for (size_t i = 0; i < beat->n; i++) {
         if (!wants(beat, i))
             continue;
-        uint64_t low = beat->rows[i].target_bytes, high = u64_max(low, entitled(beat, i));
+        const PlanRow *row = &beat->rows[i];
+        uint64_t high = u64_max(row->target_bytes, entitled(beat, i));
+        uint64_t low = u64_max(row->target_bytes, u64_min(row->held_bytes, high)); /* this much is paid for */
         uint32_t weight = rule_on(beat->params, RULE_WEIGHTS) ? beat->servers[i].weight : 1;
         beat->scratch->shares[n_wanting] =
             (Share){.low_bytes = low, .high_bytes = high, .weight = weight > 0 ? weight : 1};
@@ -84,7 +88,7 @@ static uint64_t hand_out(Beat *beat, bool (*wants)(const Beat *, size_t),
     round_shares(beat, n_wanting, budget);
     for (size_t k = 0; k < n_wanting; k++) {
         size_t i = scratch->donors[k];
-        if (scratch->bytes[k] <= scratch->shares[k].low_bytes)
+        if (scratch->bytes[k] <= beat->rows[i].target_bytes)
             continue;
         wanted -= scratch->bytes[k] - scratch->shares[k].low_bytes;
         Move kept = beat->rows[i].move == MOVE_DISTRESS ? MOVE_DISTRESS : move;

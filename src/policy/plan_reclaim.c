@@ -154,7 +154,7 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = urgent_step(beat, i, give);
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
-        step = calm_step(beat, i, give);
+        step = give > beat_band(beat, i) ? calm_step(beat, i, give) : 0;
     } else if (wanted->level_bytes > 0) {
         account = &wanted->level_bytes;
         step = probe_step(beat, i, give);

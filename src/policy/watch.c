@@ -100,7 +100,10 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
 {
     MoveState *move = &track->move;
     if (move->boot_count != facts->boot_count)
-        *move = (MoveState){.boot_count = facts->boot_count, .seen_balloon_bytes = facts->balloon_bytes};
+        *move = (MoveState){.boot_count = facts->boot_count,
+                            .seen_balloon_bytes = facts->balloon_bytes,
+                            .tried_us = move->tried_us,
+                            .tried_bytes = move->tried_bytes};
     move->distressed = move->stalled = false;
     bool boots = facts->hold == HOLD_STARTING || facts->hold == HOLD_REBOOTING;
     bool quiet = facts->hold != HOLD_NO || facts->fixed != FIXED_NO || facts->busy || move->foreign;

@@ -1,0 +1,110 @@
+/* The reference the policy's allocation is held against. */
+#include "reference.h"
+#include <stdlib.h>
+
+static int by_value(const void *a, const void *b)
+{
+    long double x = *(const long double *)a, y = *(const long double *)b;
+    return (x > y) - (x < y);
+}
+
+static long double clamped(long double x, long double low, long double high)
+{
+    return x < low ? low : (x > high ? high : x);
+}
+
+static long double sum_at(const long double *low, const long double *high, const long double *weight, int n,
+                          long double level)
+{
+    long double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += clamped(level * weight[i], low[i], high[i]);
+    return sum;
+}
+
+void reference_fill(const long double *low, const long double *high, const long double *weight, int n,
+                    long double budget, long double *ret_share)
+{
+    if (n == 0)
+        return;
+    long double *corners = calloc(2 * (size_t)n, sizeof *corners);
+    for (int i = 0; i < n; i++) {
+        corners[2 * i] = low[i] / weight[i];
+        corners[2 * i + 1] = high[i] / weight[i];
+    }
+    qsort(corners, 2 * (size_t)n, sizeof *corners, by_value);
+    long double level = 0;
+    for (int c = 0; c < 2 * n && sum_at(low, high, weight, n, corners[c]) <= budget; c++)
+        level = corners[c];
+    free(corners);
+    long double rising = 0, left = budget - sum_at(low, high, weight, n, level);
+    for (int i = 0; i < n; i++)
+        if (low[i] / weight[i] <= level && level < high[i] / weight[i])
+            rising += weight[i];
+    if (rising > 0 && left > 0)
+        level += left / rising;
+    for (int i = 0; i < n; i++)
+        ret_share[i] = clamped(level * weight[i], low[i], high[i]);
+}
+
+static long double held_bytes(const ServerFacts *facts)
+{
+    uint64_t held = facts->balloon_bytes > facts->target_bytes ? facts->balloon_bytes : facts->target_bytes;
+    if (facts->resident_bytes != UNKNOWN && facts->resident_bytes > held)
+        held = facts->resident_bytes;
+    bool full = facts->fixed != FIXED_NO || facts->hold == HOLD_STARTING || facts->hold == HOLD_REBOOTING;
+    return full && facts->maximum_bytes > held ? facts->maximum_bytes : held;
+}
+
+/* What this tier lifts a server to, and at which weight. */
+static long double tier(int number, const ServerFacts *facts, const Demand *demand, bool untaken,
+                        long double *ret_weight)
+{
+    const uint64_t highs[] = {facts->minimum_bytes, demand->need_bytes, demand->comfort_bytes,
+                              facts->maximum_bytes};
+    bool lent = number >= 2;
+    long double high = highs[number], active = demand->active_permille / 1000.0L;
+    if (lent && (!demand->known || demand->stale))
+        high = 0;
+    long double kept =
+        facts->balloon_bytes > demand->floor_bytes ? facts->balloon_bytes : demand->floor_bytes;
+    if (untaken && high > kept)
+        high = kept;
+    *ret_weight = facts->weight;
+    if (number == 1 || number == 2)
+        *ret_weight /= active + (1 - active) * 4;
+    return high;
+}
+
+void reference_allocate(const World *world, long double *ret_share)
+{
+    long double low[GUESTS_MAX], high[GUESTS_MAX], weight[GUESTS_MAX], budget = world->host.pool_bytes;
+    for (int k = 0; k < world->n; k++) {
+        const Demand *demand = &world->decision->demands[k];
+        HoldReason hold = world->decision->rows[k].hold;
+        long double held = held_bytes(&world->facts[k]), floor_bytes = demand->floor_bytes;
+        bool still = world->facts[k].fixed != FIXED_NO || hold_pins(hold) || !demand->known ||
+                     demand->stale || demand->faulting;
+        ret_share[k] = still || held < floor_bytes ? held : floor_bytes;
+        budget -= world->facts[k].overhead_bytes;
+    }
+    if (budget < 0)
+        budget = 0;
+    for (int number = 0; number < 4; number++) {
+        long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
+        long double sum = 0;
+        for (int k = 0; k < world->n; k++) {
+            bool pinned = world->facts[k].fixed != FIXED_NO || hold_pins(world->decision->rows[k].hold);
+            low[k] = high[k] = ret_share[k];
+            weight[k] = 1;
+            sum += low[k];
+            if (pinned)
+                continue;
+            long double wanted = tier(number, &world->facts[k], &world->decision->demands[k],
+                                      world->tracks[k].move.untaken, &weight[k]);
+            high[k] = wanted > low[k] ? wanted : low[k];
+        }
+        if (sum < tier_budget)
+            reference_fill(low, high, weight, world->n, tier_budget, ret_share);
+    }
+}
