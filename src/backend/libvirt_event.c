@@ -52,23 +52,32 @@ static const char *stopped_detail(int detail)
     }
 }
 
+/* A list that was quicker than this event has counted the start already: a libvirtd never uses a number twice. */
+static void on_started(Link *link, Server *server, virDomainPtr domain)
+{
+    unsigned id = virDomainGetID(domain);
+    if (id != (unsigned)-1 && server->domain_id == (int)id)
+        return;
+    if (id != (unsigned)-1)
+        server->domain_id = (int)id;
+    server_started(link->backend, server);
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail, void *opaque)
 {
     Link *link = opaque;
     Server *server = server_of(link, domain);
-    unsigned id = virDomainGetID(domain);
     if (!server)
         return 0;
     server->definition_stale = TRUE;
     switch (event) {
     case VIR_DOMAIN_EVENT_STARTED:
-        if (id != (unsigned)-1)
-            server->domain_id = (int)id;
-        server_booted(link->backend, server);
-        process_expect_new(link->backend, server);
+        on_started(link, server, domain);
         emit(link, BACKEND_EVENT_STARTED, server, started_detail(detail));
         break;
     case VIR_DOMAIN_EVENT_STOPPED:
+        server_stopped(server);
+        server->event_us = g_get_monotonic_time();
         emit(link, BACKEND_EVENT_STOPPED, server, stopped_detail(detail));
         break;
     default:
@@ -115,7 +124,7 @@ static void on_iteration(virConnectPtr conn, virDomainPtr domain, int iteration,
     if (!server || server->job_active)
         return;
     server->job_active = TRUE;
-    emit(link, BACKEND_EVENT_CHANGED, server, "it is being migrated");
+    emit(link, BACKEND_EVENT_CHANGED, server, "it is being migrated, saved or copied");
 }
 
 static void free_opaque(void *opaque)

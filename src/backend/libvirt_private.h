@@ -199,6 +199,7 @@ struct Server {
 
     uint64_t boot_count;
     gboolean gap;        /* events may have been lost since the last sample */
+    int64_t event_us;    /* when a start, reset or stop was last heard of */
     int64_t booted_us;   /* when the last start or reset was counted */
     int64_t boot_wall_s; /* samples up to this second belong to the guest before */
     uint64_t seen_swap_in_bytes, seen_swap_out_bytes, seen_major_faults, seen_update_s; /* or UNKNOWN */
@@ -219,9 +220,13 @@ Server *server_get(LibvirtBackend *backend, const char *id); /* (transfer none) 
 Server *server_ref(Server *server);
 void server_unref(Server *server);
 void server_emit(LibvirtBackend *backend, BackendEvent event, const char *id, const char *detail);
+/* server_started: another run than before: counts it, and forgets the one before. */
+void server_started(LibvirtBackend *backend, Server *server);
+/* server_stopped: it holds nothing. */
+void server_stopped(Server *server);
 /* server_booted: counts a start or reset; what was known of the guest before is void. */
 void server_booted(LibvirtBackend *backend, Server *server);
-/* @asked_us: when the question was put: an answer older than a start that was seen says nothing of it */
+/* @asked_us: when the question was put: an answer older than the last event says nothing */
 void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *listed, int64_t asked_us);
 void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *sample, int64_t asked_us);
 gboolean server_is_moving(const Server *server, int64_t now_us);

@@ -67,13 +67,30 @@ void server_emit(LibvirtBackend *backend, BackendEvent event, const char *id, co
 void server_booted(LibvirtBackend *backend, Server *server)
 {
     server->boot_count = ++backend->boots;
-    server->booted_us = g_get_monotonic_time();
+    server->booted_us = server->event_us = g_get_monotonic_time();
     server->boot_wall_s = g_get_real_time() / US_PER_S;
     server->job_active = FALSE;
     server->target_bytes = 0;
     server->moved_us = g_get_monotonic_time();
     server->seen_swap_in_bytes = server->seen_swap_out_bytes = UNKNOWN;
     server->seen_major_faults = server->seen_update_s = UNKNOWN;
+}
+
+void server_started(LibvirtBackend *backend, Server *server)
+{
+    server_booted(backend, server);
+    sample_init(&server->sample);
+    server->sample.running = TRUE;
+    server->sample.power = VIR_DOMAIN_RUNNING;
+    process_expect_new(backend, server);
+}
+
+void server_stopped(Server *server)
+{
+    server->domain_id = -1; /* a libvirtd that was restarted may use its number again */
+    server->pid = 0;
+    server->job_active = FALSE;
+    sample_init(&server->sample);
 }
 
 static gboolean went_back(uint64_t seen, uint64_t now)
@@ -122,26 +139,23 @@ static void apply_definition(Server *server, const char *xml)
 
 void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *listed, int64_t asked_us)
 {
-    gboolean outdated = server->booted_us > asked_us;
-    gboolean started_unseen = !outdated && listed->domain_id >= 0 && listed->domain_id != server->domain_id;
+    gboolean first = server->domain_id == -2;
     server->listed = TRUE;
     g_free(server->name);
     server->name = g_strdup(listed->name);
     if (listed->xml)
         apply_definition(server, listed->xml);
-    if (started_unseen) {
-        gboolean first = server->domain_id == -2;
+    if (server->event_us > asked_us)
+        return;
+    if (listed->domain_id < 0) {
+        server_stopped(server);
+    } else if (listed->domain_id != server->domain_id) {
         server->domain_id = listed->domain_id;
-        process_expect_new(backend, server);
-        server_booted(backend, server);
+        server_started(backend, server);
         if (first)
             server->boot_wall_s = 0; /* it has been running for a while: its statistics are its own */
         else
             server->definition_stale = listed->xml == NULL;
-    } else if (!outdated && listed->domain_id < 0) {
-        server->domain_id = -1;
-        server->pid = 0;
-        server->job_active = FALSE;
     }
 }
 
@@ -156,7 +170,7 @@ static void note_movement(Server *server, const Sample *sample)
 void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *sample, int64_t asked_us)
 {
     Sample merged = *sample;
-    if (server->booted_us > asked_us)
+    if (server->event_us > asked_us)
         return;
     server->quiet = sample->running && !sample->asked && sample->has_balloon;
     if (sample->live) {
@@ -167,6 +181,11 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         merged = server->sample;
         merged.power = sample->power;
         merged.reason = sample->reason;
+        if (merged.balloon_bytes == UNKNOWN) { /* nothing better is known: libvirt's copy */
+            merged.balloon_bytes = sample->balloon_bytes;
+            merged.has_balloon = sample->has_balloon;
+            merged.maximum_bytes = sample->maximum_bytes;
+        }
     }
     if (sample->has_balloon && !sample->live) {
         server->cached_bytes = sample->balloon_bytes;
@@ -228,6 +247,8 @@ static void fill_running(BackendServer *facts, Server *server, const char *proc)
         server->definition.fixed == FIXED_NO_DRIVER || server->definition.fixed == FIXED_DISABLED_BY_OWNER
             ? facts->maximum_bytes
             : sample->balloon_bytes;
+    if (facts->balloon_bytes == UNKNOWN) /* it has not answered since it started: it may hold everything */
+        facts->balloon_bytes = facts->maximum_bytes;
     facts->guest_update_s = sample->guest_update_s;
     facts->available_bytes = sample->available_bytes;
     facts->free_bytes = sample->free_bytes;

@@ -24,7 +24,7 @@ MIB = 1 << 20
 DEADLINE_MS = 2000
 PERIOD_MS = 200
 FIXED_NO, FIXED_NO_DRIVER = 0, 3
-RUNNING, PAUSED = 1, 2
+RUNNING, PAUSED, MIGRATING = 1, 2, 3
 WATCH = sys.argv.pop(1) if len(sys.argv) > 1 else "backend_watch"
 
 
@@ -190,6 +190,23 @@ class RealGuests(unittest.TestCase):
         self.assertIsNotNone(self.watch.server("web-2", lambda s: s["power"] == PAUSED))
         self.lab.virsh("resume", "web-2")
         self.assertIsNotNone(self.watch.server("web-2", lambda s: s["power"] == RUNNING))
+
+    def test_6b_nothing_is_asked_of_a_server_that_is_being_saved(self):
+        uuid = self.uuid("web-2")
+        self.watch.tell("period", 30)
+        mark = self.watch.mark()
+        with subprocess.Popen(["virsh", "-q", "-c", self.lab.uri, "managedsave", "web-2"]) as save:
+            self.assertIsNotNone(self.watch.server("web-2", lambda s: s["power"] == MIGRATING, mark))
+            self.watch.tell("target", uuid, 200 * MIB)
+            refusal = self.watch.wait(lambda l: l["what"] == "target" and l["id"] == uuid, mark)
+            self.assertTrue(refusal["error"])
+            self.assertEqual(save.wait(60), 0)
+        self.lab.virsh("start", "web-2", timeout=60)
+        self.assertIsNotNone(self.watch.server("web-2", lambda s: s["power"] == RUNNING and s["pid"]))
+        # One start is counted once, whether the list or the event is first to tell of it.
+        boots = {line["servers"]["web-2"]["boots"] for line in self.watch.observed(mark)}
+        self.assertEqual(len(boots), 2, boots)
+        self.watch.tell("period", PERIOD_MS)
 
     def hang(self, names):
         for name in names:

@@ -435,6 +435,34 @@ static void test_many_hung(void)
     rig_end(&rig);
 }
 
+/* What hangs from the start has never been heard of, and may hold everything. */
+static void test_hung_from_the_start(void)
+{
+    static const char *const globs[] = {"hung-*", NULL};
+    LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US, .servers = globs};
+    Rig rig;
+    set_gate("hung-*", FALSE, FALSE);
+    rig_begin_with(&rig, &options);
+    add_domain(&rig, "hung-1");
+    add_domain(&rig, "hung-2");
+    add_domain(&rig, "hung-3");
+    UNTIL(strstr(rig.events->str, "connected"));
+    for (int i = 0; i < 3; i++) {
+        look(&rig);
+        g_assert_no_error(rig.error);
+        g_assert_cmpuint(rig.servers->len, ==, 3);
+        for (guint n = 0; n < rig.servers->len; n++) {
+            const BackendServer *one = g_ptr_array_index(rig.servers, n);
+            g_assert_cmpint(one->power, ==, POWER_RUNNING);
+            g_assert_cmpuint(one->balloon_bytes, ==, one->maximum_bytes);
+            g_assert_cmpuint(one->maximum_bytes, ==, 512 * MIB);
+        }
+    }
+    g_assert_false(server(&rig, "hung-1")->responsive);
+    g_assert_false(server(&rig, "hung-3")->responsive);
+    rig_end(&rig);
+}
+
 static void test_target_deadline(void)
 {
     Rig rig;
@@ -654,6 +682,7 @@ int main(int argc, char **argv)
     g_test_add_func("/libvirt/shared-observation", test_shared_observation);
     g_test_add_func("/libvirt/hung-server", test_hung_server);
     g_test_add_func("/libvirt/many-hung", test_many_hung);
+    g_test_add_func("/libvirt/hung-from-the-start", test_hung_from_the_start);
     g_test_add_func("/libvirt/target-deadline", test_target_deadline);
     g_test_add_func("/libvirt/superseded", test_superseded);
     g_test_add_func("/libvirt/fresh", test_fresh);
