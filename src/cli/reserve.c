@@ -45,7 +45,7 @@ static json_t *wait_for_room(Cli *cli, json_t *made, guint64 seconds)
     while (!json_is_true(json_object_get(now, "ready"))) {
         json_decref(now);
         if (g_get_monotonic_time() >= end_us) {
-            g_autoptr(json_t) released = cli_call(cli, "release", json_pack("{s:I}", "id", id));
+            json_decref(cli_call(cli, "release", json_pack("{s:I}", "id", id)));
             cli_complain(cli,
                          "the room was not there within %" G_GUINT64_FORMAT " s; the reservation is given up",
                          seconds);
