@@ -31,16 +31,36 @@ void decision_free(Decision *decision);
  * @now_us:         monotonic, the only clock the policy sees; never going back
  * @decision:       (inout): overwritten
  *
- * Guarantees, for any facts and any order of events (docs/policy.md has the proofs' sketches; tests/property
- * holds them over random hosts): G1 carrying out the rows, in any order and partially, never lifts the
- * ledger's committed above max(pool, committed before): grants are paid from free bytes only. G2 no row's
- * target is below min(minimum, held) and no reclaim goes below the learned floor or used + margin; no reclaim
- * on statistics older than params->stale_us, or while the guest swaps in or faults. G3 a fixed server's row
- * is always MOVE_NONE. G4 a server with short_bytes > 0 gets every free byte of the pool, slack included, in
- * this very beat, and donors with anything above their own need are reclaimed from in parallel. G5
- * allocations are weighted max-min per tier: minimum, need, comfort, maximum. G6 a claim of use beyond
- * residency lifts nothing. G7 with constant facts the rows become MOVE_NONE and stay so. G9 a guest seen out
- * of memory gets what it took, rests, and its floor rises.
+ * Guarantees, for any facts and any order of events; docs/policy.md sketches the proofs, tests/property holds them
+ * over random hosts. `held` and `committed` are the ledger's; movable = neither fixed, nor busy, nor under a hold
+ * that pins; band = 0.5 % of the allocation, at least 1 MiB; settled = within a band.
+ *
+ * G1  Carrying out any subset of the rows in any order never lifts committed above max(pool, committed before).
+ *     The ledger bounds what servers can really hold, as long as nobody else moves their balloons; a move of
+ *     somebody else's counts from the beat that shows it. Above the pool no row raises what is held, and no target
+ *     rises beyond need or floor.
+ * G2  No target but a nudge's goes below min(minimum, held). A reclaim never goes below the minimum, the learned
+ *     floor, or what the guest last said it uses (as far as it has touched that much) plus half its headroom. No
+ *     reclaim on statistics older than params->stale_us or of an earlier boot, and none within 5 s of swap-in,
+ *     major faults, refaults or stall above params' rates. A nudge may go one quantum (1 MiB) down.
+ * G3  A fixed server's row is MOVE_NONE with its present target, and its held is at least its maximum.
+ * G4  After a beat's grants, either less than one quantum of the pool is free, or every movable server has
+ *     min(need, allocation) within a band. While any allocation is below its need, none that could be taken from
+ *     is above its own need and floor. While somebody waits for what is not on its way (a reclaim counts whole for
+ *     0.5 s, then as far as its speed brings within a second), every server that is movable, fresh, not faulting
+ *     and above its allocation and floor by two quanta is asked in the same beat, once for each sample.
+ * G5  Allocations are weighted max-min in four tiers (minimum, need, comfort, maximum) above what G2 keeps, each
+ *     within 1 % of the exact value. Settled targets are not more than 1 % below their allocation while the pool
+ *     is not overcommitted; above it they may stay as long as nobody wants the difference.
+ * G6  A claim of use, growth or lost cache beyond what the guest has touched on the host (residency + 16 MiB) lifts
+ *     its share by at most 1 % and that margin, and costs the others together no more. A guest that has touched
+ *     its memory once, or claims to swap, is believed: it keeps what it has (G2 comes first).
+ * G7  With constant facts all rows become MOVE_NONE and stay so, once comfort, rests and learned floors have faded
+ *     (at most 30 min and ten half-lives). A change within the band moves nothing, unless overcommitted. One change
+ *     of need turns no server more than once by more than 1 %.
+ * G9  A guest that took memory back from its balloon, with little of it left, gets a target of at least what it
+ *     took in this very beat, also above the pool; its floor is then that plus its flat headroom, for at least 60 s,
+ *     and fades by half every 10 min afterwards.
  */
 void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrack *tracks, size_t n,
                    const PolicyParams *params, int64_t now_us, Decision *decision);

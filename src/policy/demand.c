@@ -216,6 +216,19 @@ static Demand demand_unknown(const ServerFacts *facts)
     };
 }
 
+/* Residency that rose since the sample and nears the balloon size: the guest is bursting, whatever it last said
+ * and even if it says nothing any more. File cache looks the same, so this waits until the room runs out. */
+static uint64_t bursting_to(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
+                            uint64_t used_bytes)
+{
+    uint64_t resident = facts->resident_bytes, before = state->rate_resident_bytes;
+    if (resident == UNKNOWN || before == UNKNOWN || resident <= before)
+        return used_bytes;
+    if (u64_add_sat(resident, base_headroom(facts, params, used_bytes) / 2) < facts->balloon_bytes)
+        return used_bytes;
+    return u64_max(used_bytes, u64_min(resident, u64_add_sat(used_bytes, resident - before)));
+}
+
 /* ESX's f. */
 static uint32_t active_share(uint64_t working_set_bytes, uint64_t need_bytes)
 {
@@ -239,7 +252,7 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     /* What it claimed may have been touched since. */
     uint64_t used = u64_max(state->used_bytes, u64_min(state->claimed_bytes, touched_now(facts, params)));
     used = u64_min(used, high);
-    uint64_t sure = u64_min(state->sure_bytes, high);
+    uint64_t sure = u64_min(bursting_to(state, facts, params, state->sure_bytes), high);
     uint64_t working_set = sure + u64_min(state->cache_bytes, high - sure);
     uint64_t headroom = headroom_now(state, facts, params, working_set, now_us);
     uint64_t learned = learned_floor(state, params, now_us);

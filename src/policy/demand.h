@@ -6,6 +6,7 @@
  *                 while the balloon inflates a sample may belong to the size before or after: the floor counts
  *                 with the larger; the working set stays where it was if that is possible with either, lest a
  *                 reclaim look like growth and be undone
+ *                 residency that rises until it nears the balloon size counts as use at once, without a sample
  *   working set = used + file cache that has proven to be in use
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
