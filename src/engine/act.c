@@ -149,6 +149,8 @@ static void confirm(Engine *engine, Tracked *tracked)
 
 static void propose(Engine *engine, Tracked *tracked, const char *waiter)
 {
+    if (tracked->row.move == MOVE_NUDGE)
+        tracked_observe_reset(tracked);
     uint64_t target = tracked->row.target_bytes;
     uint64_t off = target > tracked->proposed_bytes ? target - tracked->proposed_bytes
                                                     : tracked->proposed_bytes - target;

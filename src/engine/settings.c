@@ -26,8 +26,12 @@ gboolean engine_set_mode(Engine *engine, Mode mode, GError **error)
     if (engine->host.mode == mode)
         return TRUE;
     engine->host.mode = mode;
-    for (guint i = 0; i < engine->servers->len; i++)
-        ((Tracked *)engine->servers->pdata[i])->proposed_bytes = 0;
+    for (guint i = 0; i < engine->servers->len; i++) {
+        Tracked *tracked = engine->servers->pdata[i];
+        tracked->proposed_bytes = 0;
+        if (mode == MODE_MANAGE)
+            tracked_manage_reset(tracked);
+    }
     engine_note(engine, mode == MODE_MANAGE
                             ? "Mode is now manage: decisions are carried out."
                             : "Mode is now observe: decisions are written down, nothing is touched.");

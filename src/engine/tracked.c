@@ -173,13 +173,13 @@ static void adopt(Tracked *tracked, const BackendServer *facts, int64_t now_us, 
     }
 }
 
-/* After a reset `actual` is the old size until the guest's driver has set it again, for which it is nudged. */
 /* Hypervisors count in pages and KiB: a target is not met to the byte. */
 static gboolean arrived(uint64_t balloon_bytes, uint64_t target_bytes)
 {
     return u64_max(balloon_bytes, target_bytes) - u64_min(balloon_bytes, target_bytes) < TARGET_GRAIN_BYTES;
 }
 
+/* After a reset `actual` is the old size until the guest's driver has set it again, for which it is nudged. */
 static void advance_reset(Tracked *tracked, const BackendServer *facts, int64_t now_us)
 {
     if (tracked->nudged_us == 0 || tracked->busy)
@@ -288,6 +288,18 @@ void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_
     tracked_refused(tracked, now_us);
 }
 
+void tracked_observe_reset(Tracked *tracked)
+{
+    if (tracked->was_reset && tracked->booted && tracked->nudged_us == 0)
+        tracked->settled = TRUE;
+}
+
+void tracked_manage_reset(Tracked *tracked)
+{
+    if (tracked->was_reset && tracked->nudged_us == 0)
+        tracked->settled = FALSE;
+}
+
 void tracked_adopt(Tracked *tracked, int64_t now_us)
 {
     tracked->unsure = FALSE;
@@ -366,6 +378,9 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
     uint64_t resident = UNKNOWN;
     if (latest->pid > 0 && latest->resident_bytes != UNKNOWN)
         resident = u64_sub_sat(latest->resident_bytes, measured_overhead(tracked));
+    /* A guest that boots may be nudged, but not while nothing can come of it. */
+    gboolean mute = !latest->responsive || latest->power != POWER_RUNNING;
+    gboolean waits = tracked->unsure || tracked->adopting || now_us < tracked->retry_us;
     tracked->facts = (ServerFacts){
         .maximum_bytes = latest->maximum_bytes,
         .minimum_bytes = tracked_minimum(tracked, defaults),
@@ -389,8 +404,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .stall_us = UNKNOWN,
         .deflates_on_oom = latest->deflates_on_oom,
         .booted = tracked->booted,
-        .busy =
-            tracked->busy || tracked->unsure || tracked->adopting || !reachable || now_us < tracked->retry_us,
+        .busy = tracked->busy || waits || mute || !reachable,
     };
 }
 

@@ -107,6 +107,11 @@ void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_
 void tracked_adopt(Tracked *tracked, int64_t now_us);
 gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us);
 
+/* After a reset a server waits for a nudge, which in observe mode never comes: what it shows is taken as it is then, and
+ * doubted again as soon as the daemon manages. */
+void tracked_observe_reset(Tracked *tracked);
+void tracked_manage_reset(Tracked *tracked);
+
 /* tracked_facts: what the policy is to see now. @reachable: its backend is connected. */
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us);
 

@@ -175,8 +175,9 @@ static BackendServer *facts_of(const FakeGuest *guest)
     server->available_bytes = server->free_bytes = told ? guest->available_bytes : UNKNOWN;
     server->total_bytes = told ? guest->shown_bytes : UNKNOWN;
     server->cache_bytes = server->swap_in_bytes = server->swap_out_bytes = server->major_faults = UNKNOWN;
-    server->pid = guest->running ? 1000 : 0;
-    server->resident_bytes = guest->running ? in_use(guest) + FAKE_OVERHEAD : UNKNOWN;
+    gboolean found = guest->running && !guest->unfound;
+    server->pid = found ? 1000 : 0;
+    server->resident_bytes = found ? in_use(guest) + FAKE_OVERHEAD : UNKNOWN;
     server->overhead_bytes = guest->running ? FAKE_OVERHEAD : UNKNOWN;
     server->deflates_on_oom = guest->deflates_on_oom;
     server->fixed = guest->fixed;

@@ -33,6 +33,7 @@ typedef struct {
     gboolean silent;     /* sends no statistics */
     gboolean hangs;      /* its QEMU answers nothing */
     gboolean paused;
+    gboolean unfound;  /* nobody knows its process */
     gboolean gone;     /* its hypervisor does not know it any more */
     FakeManner manner; /* to set_target: FAKE_LOSES and FAKE_CARRIES_OUT_SILENTLY end in a timeout */
     unsigned answer_ms;

@@ -282,6 +282,47 @@ static void test_reboot(void)
     rig_end(&rig);
 }
 
+/* Nobody nudges in observe mode: a reboot must end all the same, and be made good when the daemon manages. */
+static void test_reboot_observed(void)
+{
+    Rig rig;
+    rig_begin(&rig, 6 * GIB, MODE_OBSERVE);
+    FakeGuest *guest = fake_guest_add(rig.fake, "web", 4 * GIB);
+    FAKE(rig.fake, guest->target_bytes = guest->truth_bytes = guest->shown_bytes = GIB);
+    rig_start(&rig, NULL);
+    RIG_UNTIL(rig_server(&rig, "web") && !rig_server(&rig, "web")->adopting);
+    fake_reset(rig.fake, guest);
+    RIG_UNTIL(rig_server(&rig, "web")->facts.hold == HOLD_REBOOTING);
+    RIG_UNTIL(rig_server(&rig, "web")->facts.hold == HOLD_NO);
+    g_assert_cmpuint(asked(&rig, guest), ==, 0);
+    g_assert_true(engine_set_mode(rig.engine, MODE_MANAGE, NULL));
+    RIG_UNTIL(FAKE(rig.fake, !guest->actual_stale));
+    RIG_UNTIL(rig_server(&rig, "web")->facts.hold == HOLD_NO);
+    rig_end(&rig);
+}
+
+/* The pool follows the host; a QEMU that nobody has found yet does not pass for a stranger's memory. */
+static void test_auto_pool(void)
+{
+    Rig rig;
+    rig_begin(&rig, 0, MODE_MANAGE);
+    rig.config->pool = (SizeSetting){.is_auto = TRUE};
+    rig.config->reserve = (SizeSetting){.bytes = 4 * GIB};
+    FakeGuest *guest = fake_guest_add(rig.fake, "web", 20 * GIB);
+    fake_lock(rig.fake);
+    guest->used_bytes = 18 * GIB;
+    guest->unfound = TRUE;
+    fake_unlock(rig.fake);
+    rig_start(&rig, NULL);
+    RIG_UNTIL(engine_host(rig.engine)->beats > 0 && rig_server(&rig, "web")->decided);
+    /* 64 less 4 in reserve and 12 of others: 32 in use, 20 of these the guest's. */
+    g_assert_cmpuint(engine_host(rig.engine)->pool_bytes, ==, 48 * GIB + FAKE_OVERHEAD);
+    FAKE(rig.fake, guest->unfound = FALSE);
+    RIG_UNTIL(engine_host(rig.engine)->pool_bytes == 46 * GIB + FAKE_OVERHEAD);
+    g_assert_cmpfloat(engine_host(rig.engine)->over_seconds, ==, 0);
+    rig_end(&rig);
+}
+
 /* Killed while memory moves: the next daemon carries on from what it finds. */
 static void test_restart(void)
 {
@@ -497,6 +538,8 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/lost/reclaim", test_lost_reclaim);
     g_test_add_func("/engine/hung", test_hung);
     g_test_add_func("/engine/reboot", test_reboot);
+    g_test_add_func("/engine/reboot-observed", test_reboot_observed);
+    g_test_add_func("/engine/auto-pool", test_auto_pool);
     g_test_add_func("/engine/restart", test_restart);
     g_test_add_func("/engine/adopts", test_adopts);
     g_test_add_func("/engine/infeasible", test_infeasible);

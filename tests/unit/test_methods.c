@@ -221,6 +221,8 @@ static void begin(Rig *rig, gconstpointer data)
     RIG_UNTIL(rig_server(rig, "needy") && !rig_server(rig, "needy")->adopting);
     FAKE(rig->fake, needy->used_bytes = 9 * GIB / 4);
     RIG_UNTIL(FAKE(rig->fake, needy->truth_bytes) >= 9 * GIB / 4);
+    RIG_UNTIL(rig_server(rig, "needy")->demand.known &&
+              rig_server(rig, "needy")->demand.used_bytes > 2 * GIB);
     RIG_UNTIL(journal_lent(engine_journal(rig->engine), "idle", "needy") > MIB);
 }
 

@@ -325,6 +325,21 @@ static void test_reset(Desk *desk, gconstpointer data)
     g_assert_cmpuint(desk->returned, ==, MAX_BYTES - desk->tracked->target_bytes);
 }
 
+/* A nudge to a guest that is paused or hangs would be lost; all of its memory counts all the same. */
+static void test_reset_then_paused(Desk *desk, gconstpointer data)
+{
+    begin_reset(desk);
+    desk->facts.power = POWER_PAUSED;
+    const ServerFacts *facts = look(desk, S);
+    g_assert_true(facts->busy);
+    g_assert_cmpint(facts->hold, ==, HOLD_REBOOTING);
+    desk->facts.power = POWER_RUNNING;
+    desk->facts.responsive = FALSE;
+    g_assert_true(look(desk, S)->busy);
+    desk->facts.responsive = TRUE;
+    g_assert_false(look(desk, S)->busy);
+}
+
 static void test_nudge_again(Desk *desk, gconstpointer data)
 {
     begin_reset(desk);
@@ -504,6 +519,7 @@ int main(int argc, char **argv)
     ADD("boot/clock-set-back", test_clock_set_back);
     ADD("boot/old-sample", test_old_sample_is_not_booted);
     ADD("reset/nudged", test_reset);
+    ADD("reset/then-paused", test_reset_then_paused);
     ADD("reset/nudge-again", test_nudge_again);
     ADD("reset/stuck", test_nudged_but_stuck);
     ADD("reset/restart-unseen", test_restart_unseen);
