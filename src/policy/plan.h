@@ -62,6 +62,7 @@ typedef struct {
     bool stalled;                     /* this beat: it cannot give what was asked of it */
     bool reached;                     /* its balloon has been at the target since the target was set */
     bool foreign;                     /* its balloon is where somebody else put it, until we next ask */
+    int64_t rose_sample_us;           /* its rise is somebody's hand unless a newer sample says otherwise */
     bool untaken;                     /* it does not take up grants ... */
     int64_t untaken_since_us;         /* ... since then, or has not moved towards its target since then ... */
     uint64_t untaken_from_bytes;      /* ... from this balloon size */

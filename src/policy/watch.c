@@ -38,10 +38,12 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
 {
     MoveState *move = &track->move;
     if (move->reached) {
-        if (facts->deflates_on_oom && short_of_memory(facts))
+        if (facts->deflates_on_oom && short_of_memory(facts)) {
             note_distress(track, facts, params, now_us);
-        else
+        } else {
             begin_override(move, params, now_us);
+            move->rose_sample_us = facts->deflates_on_oom ? facts->sample_us : 0;
+        }
         return;
     }
     if (move->inflate_since_us == 0) {
@@ -96,6 +98,21 @@ static void watch_below(MoveState *move, const ServerFacts *facts, const PolicyP
     }
 }
 
+/* The sample that made a rise look like somebody's hand was from before it: the next one tells. */
+static void judge_again(ServerTrack *track, const ServerFacts *facts, const PolicyParams *params,
+                        int64_t now_us)
+{
+    MoveState *move = &track->move;
+    if (move->rose_sample_us == 0 || facts->sample_us == move->rose_sample_us)
+        return;
+    move->rose_sample_us = 0;
+    if (!move->foreign || !short_of_memory(facts))
+        return;
+    move->foreign = false;
+    move->override_until_us = 0;
+    note_distress(track, facts, params, now_us);
+}
+
 void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams *params, int64_t now_us)
 {
     MoveState *move = &track->move;
@@ -105,6 +122,7 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
                             .tried_us = move->tried_us,
                             .tried_bytes = move->tried_bytes};
     move->distressed = move->stalled = false;
+    judge_again(track, facts, params, now_us);
     bool boots = facts->hold == HOLD_STARTING || facts->hold == HOLD_REBOOTING;
     bool quiet = facts->hold != HOLD_NO || facts->fixed != FIXED_NO || facts->busy || move->foreign;
     bool above = facts->balloon_bytes > u64_add_sat(facts->target_bytes, params->quantum_bytes);
