@@ -174,7 +174,11 @@ class Trouble(unittest.TestCase):
 
     def test_a_hand_on_the_balloon_is_respected(self):
         e2e.wait_until(lambda: self.rests("c"), 60, self.situation)
-        wanted = self.balloon("c") - 24 * MIB
+        # A fall to what the daemon itself asked for within the last minute may be its own late request.
+        asked = [one["to_bytes"] for one in self.daemon.call("journal", name="c", limit=1000)["decisions"]
+                 if one["move"] != "note" and time.time() - one["time_us"] / 1e6 < 70]
+        wanted = min([self.balloon("c"), *asked]) - 24 * MIB
+        wanted -= wanted % 1024
         self.lab.virsh("setmem", "c", str(wanted // 1024), "--live")
         server = self.wait_server("c", 20, hold="manual-override")
         self.assertEqual(server["ballooning"], {"state": "on", "available": True, "reason": "manual-override"})
