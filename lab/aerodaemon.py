@@ -144,11 +144,20 @@ class Daemon:
 
     def make_room(self, name, memory_bytes, timeout=90.0):
         """Reserves room for a server that is about to start and waits until it is there."""
-        made = self.call("reserve", **{"bytes": memory_bytes, "for": name})
+        made = self.wait(lambda: self._reserve(name, memory_bytes), timeout, f"a reservation for {name}")
 
         def ready():
             return any(one["id"] == made["id"] and one["ready"] for one in self.call("reservations")["reservations"])
         self.wait(ready, timeout, f"room for {name}")
+
+    def _reserve(self, name, memory_bytes):
+        """A reservation, or None while the daemon does not know yet what its servers hold."""
+        try:
+            return self.call("reserve", **{"bytes": memory_bytes, "for": name})
+        except ControlError as error:
+            if error.kind == "unavailable":
+                return None
+            raise
 
     def follow(self, callback):
         """Calls callback(type, data) for every event, on a thread of its own, until the daemon goes."""

@@ -160,6 +160,14 @@ static void propose(Engine *engine, Tracked *tracked, const char *waiter)
     engine_emit(engine, ENGINE_EVENT_DECISION, write_down(engine, tracked, waiter));
 }
 
+/* Minima beyond the pool are for people to mend: until then only what a guest holds anyway is given back to it. */
+static gboolean may_act(const Engine *engine, Move move)
+{
+    if (engine->host.totals.infeasible)
+        return move == MOVE_DISTRESS || move == MOVE_WITHDRAW;
+    return move != MOVE_NONE;
+}
+
 static void act_on(Engine *engine, Tracked *tracked, const char *waiter, int64_t now_us)
 {
     gboolean observes = engine->host.mode == MODE_OBSERVE;
@@ -170,7 +178,7 @@ static void act_on(Engine *engine, Tracked *tracked, const char *waiter, int64_t
     else if (tracked_wants_confirmation(tracked, now_us) &&
              engine_backend_of(engine, tracked->backend)->connected)
         confirm(engine, tracked);
-    if (tracked->row.move == MOVE_NONE)
+    if (!may_act(engine, tracked->row.move))
         return;
     if (observes)
         propose(engine, tracked, waiter);

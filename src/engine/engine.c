@@ -102,7 +102,7 @@ static const char *state_sentence(const EngineHost *host)
     case ENGINE_OVERCOMMITTED:
         return "Servers hold more than the pool: only reclaims happen until it holds again.";
     case ENGINE_INFEASIBLE:
-        return "The minima add up to more than the pool: not every server can have its own.";
+        return "The minima add up to more than the pool: nothing is touched.";
     case ENGINE_DISCONNECTED:
         return "No hypervisor answers: nothing is touched until one does.";
     case ENGINE_OK:

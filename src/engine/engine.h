@@ -16,7 +16,7 @@ typedef enum {
     ENGINE_STARTING, /* nothing has been observed yet */
     ENGINE_OK,
     ENGINE_OVERCOMMITTED, /* servers hold more than the pool: only reclaims until that is mended */
-    ENGINE_INFEASIBLE,    /* the minima add up to more than the pool: not everyone can have its own */
+    ENGINE_INFEASIBLE,    /* the minima add up to more than the pool: nothing is touched */
     ENGINE_DISCONNECTED,  /* no backend answers */
 } EngineState;
 

@@ -210,8 +210,7 @@ static void add_host_state(GPtrArray *problems, Engine *engine)
     if (host->state == ENGINE_INFEASIBLE) {
         g_autofree char *floors = size_format(host->totals.floors_bytes);
         add(problems,
-            "Minima, fixed servers and overhead add up to %s, and the pool is %s: not every server can have "
-            "its own. Lower "
+            "Minima, fixed servers and overhead add up to %s, and the pool is %s: nothing is touched. Lower "
             "minima "
             "(`aerostat set NAME --minimum SIZE`), stop a server, or enlarge [host] pool.",
             floors, pool);

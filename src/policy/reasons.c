@@ -68,8 +68,9 @@ static const Words wait_words[WAIT_N] = {
     [WAIT_OVERCOMMITTED] = {"overcommitted",
                             "Servers hold more than the pool, so nothing is granted until that is mended.",
                             NULL},
-    [WAIT_INFEASIBLE] = {"infeasible",
-                         "The minima add up to more than the pool, so not everyone can have its own.", NULL},
+    [WAIT_INFEASIBLE] =
+        {"infeasible", "The minima add up to more than the pool, so nothing is touched until that is mended.",
+         NULL},
     [WAIT_NOT_TAKEN] = {"not-taken", "It wants more, but its guest did not take up what it was granted last.",
                         NULL},
 };
