@@ -144,6 +144,18 @@ static void begin_row(Beat *beat, size_t i, uint64_t allocation_bytes)
     note_settling(beat, i);
 }
 
+/* Why a server that has its share keeps all of it although others want more. */
+static Wait why_kept(const PlanRow *row, const Demand *demand, const PlanTotals *totals)
+{
+    if (totals->short_bytes == 0 && totals->ledger.over_bytes == 0)
+        return WAIT_SETTLED;
+    if (demand->faulting)
+        return WAIT_FAULTING;
+    if (row->hold == HOLD_STALE_STATISTICS)
+        return WAIT_HELD;
+    return row->target_bytes <= demand->floor_bytes ? WAIT_FLOOR : WAIT_SETTLED;
+}
+
 static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
 {
     const PlanRow *row = &beat->rows[i];
@@ -153,27 +165,23 @@ static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
         return WAIT_FIXED;
     if (hold_pins(row->hold))
         return WAIT_HELD;
+    bool promised = u64_add_sat(facts->balloon_bytes, beat->params->quantum_bytes) < row->target_bytes;
+    if (beat->tracks[i].move.untaken && (promised || row->short_bytes > beat_band(beat, i)))
+        return WAIT_NOT_TAKEN;
     if (row->short_bytes > beat_band(beat, i)) {
-        if (beat->tracks[i].move.untaken)
-            return WAIT_NOT_TAKEN;
         if (totals->infeasible)
             return WAIT_INFEASIBLE;
         if (totals->ledger.over_bytes > 0)
             return WAIT_OVERCOMMITTED;
         return beat->in_flight_bytes > 0 ? WAIT_NO_ROOM : WAIT_POOL_EXHAUSTED;
     }
-    if (distance(row->target_bytes, row->allocation_bytes) <= beat_band(beat, i))
-        return facts->balloon_bytes > u64_add_sat(row->target_bytes, beat->params->quantum_bytes)
-                   ? WAIT_IN_FLIGHT
-                   : WAIT_SETTLED;
+    if (distance(row->target_bytes, row->allocation_bytes) <= beat_band(beat, i)) {
+        if (facts->balloon_bytes > u64_add_sat(row->target_bytes, beat->params->quantum_bytes))
+            return WAIT_IN_FLIGHT;
+        return why_kept(row, demand, totals);
+    }
     if (row->target_bytes < row->allocation_bytes)
         return beat->levelling_bytes > 0 ? WAIT_NO_ROOM : WAIT_PACE;
-    if (demand->faulting)
-        return WAIT_FAULTING;
-    if (row->hold == HOLD_STALE_STATISTICS)
-        return WAIT_HELD;
-    if (row->target_bytes <= demand->floor_bytes)
-        return WAIT_FLOOR;
     if (facts->sample_us == beat->tracks[i].move.reclaim_sample_us)
         return WAIT_FRESH_SAMPLE;
     return beat->waiting_bytes > 0 || beat->levelling_bytes > 0 ? WAIT_PACE : WAIT_NOT_NEEDED;
@@ -229,9 +237,10 @@ static void finish_rows(Beat *beat, PlanTotals *totals)
         if (beat->servers[i].fixed == FIXED_NO && !hold_pins(row->hold))
             row->short_bytes = u64_sub_sat(beat->demands[i].need_bytes, row->target_bytes);
         totals->short_bytes = u64_add_sat(totals->short_bytes, row->short_bytes);
-        if (row->move == MOVE_NONE)
-            row->wait = why_not(beat, i, totals);
     }
+    for (size_t i = 0; i < beat->n; i++)
+        if (beat->rows[i].move == MOVE_NONE)
+            beat->rows[i].wait = why_not(beat, i, totals);
     totals->reclaiming_bytes = beat->in_flight_bytes;
     totals->someone_waits = beat->waiting_bytes > 0;
 }

@@ -91,7 +91,8 @@ static uint64_t hand_out(Beat *beat, bool (*wants)(const Beat *, size_t),
         if (scratch->bytes[k] <= beat->rows[i].target_bytes)
             continue;
         wanted -= scratch->bytes[k] - scratch->shares[k].low_bytes;
-        Move kept = beat->rows[i].move == MOVE_DISTRESS ? MOVE_DISTRESS : move;
+        Move before = beat->rows[i].move;
+        Move kept = before == MOVE_DISTRESS || before == MOVE_GRANT_NEED ? before : move;
         beat_set(beat, i, kept, scratch->bytes[k]);
     }
     return wanted;
