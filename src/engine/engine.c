@@ -6,7 +6,8 @@
 #include "engine/pool.h"
 #include "engine/reservation.h"
 
-#define SECOND_US INT64_C(1000000)
+#define SECOND_US  INT64_C(1000000)
+#define PAGE_BYTES (4 * KIB)
 /* The slow beat, and the beat while somebody waits or memory is on its way: a fifth of what a guest needs to fill its
  * headroom at the fastest first touch that was measured. */
 #define SLOW_BEAT_MS 1000
@@ -169,6 +170,8 @@ static void account(Engine *engine, int64_t now_us)
     Ledger *ledger = &host->totals.ledger;
     ledger->pool_bytes = host->pool_bytes;
     ledger->over_bytes = u64_sub_sat(ledger->committed_bytes, host->pool_bytes);
+    uint64_t taken = u64_add_sat(ledger->committed_bytes, engine_reserved_bytes(engine));
+    ledger->free_bytes = u64_sub_sat(host->pool_bytes, taken);
     host->committed_peak_bytes = MAX(host->committed_peak_bytes, ledger->committed_bytes);
     if (ledger->over_bytes > 0 && engine->last_decided_us != 0)
         host->over_seconds += (double)(now_us - engine->last_decided_us) / SECOND_US;
@@ -209,6 +212,8 @@ void engine_decide(Engine *engine)
     /* What is promised to running servers comes first: a reservation that leaves too little waits, and expires. */
     uint64_t promised = u64_min(engine->host.totals.floors_bytes, engine->host.pool_bytes);
     uint64_t pool = u64_max(promised, u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine)));
+    /* A guest holds whole pages: up to one more than it was asked for, which the policy is not to hand out twice. */
+    pool = u64_sub_sat(pool, (uint64_t)engine->counted->len * PAGE_BYTES);
     HostFacts host = {.pool_bytes = pool, .slack_bytes = engine->host.slack_wanted_bytes};
     decision_make(&host, (ServerFacts *)(void *)engine->facts->data,
                   (ServerTrack *)(void *)engine->tracks->data, engine->facts->len, &engine->params, now_us,
