@@ -10,6 +10,7 @@ typedef struct {
     double low_level, high_level;
     double decided_bytes; /* of those that stay at their low or high throughout the bracket */
     double linear_weight; /* of those that follow the level throughout the bracket */
+    double middle_bytes;  /* of the others, at the bracket's middle */
 } Bracket;
 
 static double share_at(const Share *share, double level)
@@ -26,22 +27,32 @@ static uint64_t to_bytes(double bytes)
     return bytes < 9223372036854775808.0 ? (uint64_t)bytes : UINT64_C(1) << 63;
 }
 
-/* Drops the servers that the narrowed bracket decides; returns how many stay open. */
+static double middle_of(const Bracket *bracket)
+{
+    return bracket->low_level + (bracket->high_level - bracket->low_level) / 2;
+}
+
+/* Drops the servers that the narrowed bracket decides, and sums up the others; returns how many stay open. Where
+ * levels would be compared, the bytes at that level are: no division. */
 static size_t narrow(const Share *shares, uint32_t *open, size_t n_open, Bracket *bracket)
 {
     size_t kept = 0;
+    double middle = middle_of(bracket);
+    bracket->middle_bytes = 0;
     for (size_t k = 0; k < n_open; k++) {
         const Share *share = &shares[open[k]];
-        double rises_at = (double)share->low_bytes / share->weight;
-        double full_at = (double)share->high_bytes / share->weight;
-        if (rises_at >= bracket->high_level)
-            bracket->decided_bytes += (double)share->low_bytes;
-        else if (full_at <= bracket->low_level)
-            bracket->decided_bytes += (double)share->high_bytes;
-        else if (rises_at <= bracket->low_level && full_at >= bracket->high_level)
+        double low = (double)share->low_bytes, high = (double)share->high_bytes;
+        double least = bracket->low_level * share->weight, most = bracket->high_level * share->weight;
+        if (low >= most) {
+            bracket->decided_bytes += low;
+        } else if (high <= least) {
+            bracket->decided_bytes += high;
+        } else if (low <= least && high >= most) {
             bracket->linear_weight += share->weight;
-        else
+        } else {
+            bracket->middle_bytes += share_at(share, middle);
             open[kept++] = open[k];
+        }
     }
     return kept;
 }
@@ -53,11 +64,8 @@ static double find_level(const Share *shares, size_t n, double budget, double to
         open[i] = (uint32_t)i;
     size_t n_open = narrow(shares, open, n, &bracket);
     for (int step = 0; step < LEVEL_STEPS && n_open > 0; step++) {
-        double middle = bracket.low_level + (bracket.high_level - bracket.low_level) / 2;
-        double sum = bracket.decided_bytes + bracket.linear_weight * middle;
-        for (size_t k = 0; k < n_open; k++)
-            sum += share_at(&shares[open[k]], middle);
-        if (sum > budget)
+        double middle = middle_of(&bracket);
+        if (bracket.decided_bytes + bracket.linear_weight * middle + bracket.middle_bytes > budget)
             bracket.high_level = middle;
         else
             bracket.low_level = middle;
@@ -84,16 +92,24 @@ static uint64_t trim(const Share *shares, size_t n, uint64_t sum, uint64_t budge
     return sum;
 }
 
+/* The level at which the last one is full. */
+static double highest_level(const Share *shares, size_t n)
+{
+    double top_level = 0;
+    for (size_t i = 0; i < n; i++) {
+        double full_at = (double)shares[i].high_bytes / shares[i].weight;
+        top_level = full_at > top_level ? full_at : top_level;
+    }
+    return top_level;
+}
+
 uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_t *scratch,
                          uint64_t *ret_bytes)
 {
     uint64_t low_sum = 0, high_sum = 0;
-    double top_level = 0;
     for (size_t i = 0; i < n; i++) {
         low_sum = u64_add_sat(low_sum, shares[i].low_bytes);
         high_sum = u64_add_sat(high_sum, shares[i].high_bytes);
-        double full_at = (double)shares[i].high_bytes / shares[i].weight;
-        top_level = full_at > top_level ? full_at : top_level;
     }
     if (low_sum >= budget || high_sum <= budget) {
         bool all = high_sum <= budget;
@@ -101,7 +117,7 @@ uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_
             ret_bytes[i] = all ? shares[i].high_bytes : shares[i].low_bytes;
         return all ? high_sum : low_sum;
     }
-    double level = find_level(shares, n, (double)budget, top_level, scratch);
+    double level = find_level(shares, n, (double)budget, highest_level(shares, n), scratch);
     uint64_t sum = 0;
     for (size_t i = 0; i < n; i++) {
         ret_bytes[i] =
@@ -114,6 +130,6 @@ uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_
 double allocation_taxed_weight(uint32_t weight, uint32_t active_permille, uint32_t tax_permille)
 {
     double active = active_permille > 1000 ? 1.0 : active_permille / 1000.0;
-    double tax = tax_permille > 999 ? 0.999 : tax_permille / 1000.0;
-    return weight / (active + (1 - active) / (1 - tax));
+    double kept = tax_permille > 999 ? 0.001 : 1 - tax_permille / 1000.0;
+    return weight * kept / (active * kept + 1 - active);
 }

@@ -122,24 +122,25 @@ static double tier_weight(Tier tier, const ServerFacts *facts, const Demand *dem
 }
 
 /* Lifts everyone that may move from where the tiers before left it towards this tier's high; the pinned ones
- * keep what they hold. */
-static void fill_tier(Decision *decision, Tier tier, const ServerFacts *servers, const ServerTrack *tracks,
-                      const PolicyParams *params, uint64_t budget)
+ * keep what they hold. Returns the sum of all. */
+static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *servers,
+                          const ServerTrack *tracks, const PolicyParams *params, uint64_t budget)
 {
     Share *shares = decision->scratch.shares;
     for (size_t i = 0; i < decision->n; i++) {
         const Demand *demand = &decision->demands[i];
-        uint64_t low = decision->allocations[i];
-        bool pinned = decision->scratch.pinned[i];
-        shares[i] = (Share){
-            .low_bytes = low,
-            .high_bytes = pinned ? low : u64_max(low, tier_high(tier, &servers[i], demand, &tracks[i].move)),
-            .weight = pinned ? 1 : tier_weight(tier, &servers[i], demand, params),
-        };
+        uint64_t low = decision->allocations[i], high = low;
+        if (!decision->scratch.pinned[i])
+            high = u64_max(low, tier_high(tier, &servers[i], demand, &tracks[i].move));
+        double weight = high > low ? tier_weight(tier, &servers[i], demand, params) : 1;
+        shares[i] = (Share){.low_bytes = low, .high_bytes = high, .weight = weight};
     }
-    allocation_fill(shares, decision->n, budget, decision->scratch.index, decision->scratch.bytes);
-    for (size_t i = 0; i < decision->n; i++)
-        decision->allocations[i] = decision->scratch.bytes[i];
+    uint64_t sum =
+        allocation_fill(shares, decision->n, budget, decision->scratch.index, decision->scratch.bytes);
+    uint64_t *filled = decision->scratch.bytes;
+    decision->scratch.bytes = decision->allocations;
+    decision->allocations = filled;
+    return sum;
 }
 
 static void allocate(const HostFacts *host, const ServerFacts *servers, const ServerTrack *tracks,
@@ -151,10 +152,12 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Se
         overhead = u64_add_sat(overhead, servers[i].overhead_bytes);
     uint64_t budget = u64_sub_sat(host->pool_bytes, overhead);
     uint64_t after_slack = u64_sub_sat(budget, host->slack_bytes);
-    fill_tier(decision, TIER_MINIMUM, servers, tracks, params, budget);
-    fill_tier(decision, TIER_NEED, servers, tracks, params, budget);
-    fill_tier(decision, TIER_COMFORT, servers, tracks, params, after_slack);
-    fill_tier(decision, TIER_MAXIMUM, servers, tracks, params, after_slack);
+    uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, tracks, params, budget);
+    for (Tier tier = TIER_NEED; tier <= TIER_MAXIMUM; tier++) {
+        uint64_t tier_budget = tier == TIER_NEED ? budget : after_slack;
+        if (sum < tier_budget)
+            sum = fill_tier(decision, tier, servers, tracks, params, tier_budget);
+    }
 }
 
 void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrack *tracks, size_t n,

@@ -170,6 +170,8 @@ static uint64_t learned_floor(const DemandState *state, const PolicyParams *para
 static uint64_t growth_now(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                            int64_t now_us)
 {
+    if (state->growth_bytes_per_s == 0)
+        return 0;
     double faded = fade(now_us - state->rate_us, params->growth_half_life_us);
     double reaction_s = (double)params->reaction_us / (double)SECOND_US * faded;
     uint64_t growth = to_bytes((double)state->growth_bytes_per_s * reaction_s);
@@ -194,7 +196,8 @@ static uint64_t comfort_now(DemandState *state, const PolicyParams *params, uint
                             int64_t now_us)
 {
     uint64_t above = u64_sub_sat(state->comfort_bytes, need_bytes);
-    above = to_bytes((double)above * fade(now_us - state->comfort_us, params->comfort_half_life_us));
+    if (above >= params->quantum_bytes)
+        above = to_bytes((double)above * fade(now_us - state->comfort_us, params->comfort_half_life_us));
     if (above < params->quantum_bytes)
         above = 0;
     state->comfort_bytes = need_bytes + above;

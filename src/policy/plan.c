@@ -19,8 +19,7 @@ static uint64_t round_up(uint64_t bytes, uint64_t quantum)
 
 bool beat_may_move(const Beat *beat, size_t i)
 {
-    bool fixed = beat->servers[i].fixed != FIXED_NO && rule_on(beat->params, RULE_FIXED);
-    return !fixed && !beat->servers[i].busy && !hold_pins(beat->rows[i].hold);
+    return !beat->scratch->pinned[i];
 }
 
 uint64_t beat_band(const Beat *beat, size_t i)
@@ -141,6 +140,8 @@ static void begin_row(Beat *beat, size_t i, uint64_t allocation_bytes)
         .allocation_bytes = allocation_bytes,
         .held_bytes = ledger_held(facts, beat->params),
     };
+    bool fixed = facts->fixed != FIXED_NO && rule_on(beat->params, RULE_FIXED);
+    beat->scratch->pinned[i] = fixed || facts->busy || hold_pins(beat->rows[i].hold);
     note_settling(beat, i);
 }
 

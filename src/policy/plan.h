@@ -101,7 +101,7 @@ typedef struct {
     Share *shares;
     uint64_t *bytes;
     uint32_t *donors;
-    bool *pinned;
+    bool *pinned; /* for the tiers: fixed or held; for the plan: or busy */
     uint32_t *index;
 } PlanScratch;
 

@@ -128,7 +128,8 @@ static void check_g2(Checks *checks, const World *world, int k, Violation *viola
     if (row->move == MOVE_NONE || row->move == MOVE_NUDGE)
         return;
     if (row->target_bytes < u64_min(facts->minimum_bytes, facts->balloon_bytes) || row->target_bytes == 0)
-        violate(violation, "G2", world, k, "target %" PRIu64 " below the minimum", row->target_bytes);
+        violate(violation, "G2", world, k, "target %" PRIu64 " below the minimum of %" PRIu64,
+                row->target_bytes, facts->minimum_bytes);
     if (row->move != MOVE_RECLAIM_CALM && row->move != MOVE_RECLAIM_URGENT)
         return;
     uint64_t bottom = claimed_floor(facts);

@@ -1,0 +1,215 @@
+/*
+ * What one full decision costs: watch, demand, four tiers, plan, for 10 to 10,000 servers.
+ *
+ * Method: one thread; modelled servers whose use drifts and bursts from a fixed seed, obeying every row; after a
+ * warm-up each decision is timed alone by the monotonic clock, facts gathered outside; median and 99th percentile.
+ * Calls of malloc, calloc and realloc during the timed decisions are counted and must be none. Exit 1 when a median
+ * is above its limit.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "base/u64.h"
+#include "policy/decide.h"
+#include "../tests/property/episodes.h"
+
+#define SECOND_US      INT64_C(1000000)
+#define WARM_UP        60
+#define TIMED          301
+#define PROPERTY_STEPS UINT64_C(1000000)
+
+static uint64_t allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    allocations++;
+    return __real_realloc(old, size);
+}
+
+typedef enum {
+    HOST_CALM,      /* everyone has more than it needs; one in ten answers in each beat */
+    HOST_CONTENDED, /* needs exceed the pool, and everyone answers in each beat */
+    HOST_EQUAL,     /* contended, and all servers are the same: all corners of the filling coincide */
+    HOST_N
+} HostKind;
+
+static const char *const host_names[HOST_N] = {"calm", "contended", "all equal"};
+
+typedef struct {
+    HostKind kind;
+    size_t n;
+    HostFacts host;
+    ServerFacts *servers;
+    ServerTrack *tracks;
+    uint64_t *used;
+    Decision *decision;
+    int64_t now_us;
+    uint64_t rng;
+} Bench;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static Bench bench_new(HostKind kind, size_t n)
+{
+    Bench bench = {.kind = kind, .n = n, .decision = decision_new(), .now_us = 1000 * SECOND_US, .rng = 42};
+    bench.servers = calloc(n, sizeof *bench.servers);
+    bench.tracks = calloc(n, sizeof *bench.tracks);
+    bench.used = calloc(n, sizeof *bench.used);
+    if (!bench.servers || !bench.tracks || !bench.used)
+        abort();
+    uint64_t used = 0, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        ServerFacts *facts = &bench.servers[i];
+        uint64_t maximum = kind == HOST_EQUAL ? 8 * GIB : GIB << below(&bench.rng, 7);
+        bench.used[i] = kind == HOST_EQUAL ? 4 * GIB : maximum / 16 * (2 + below(&bench.rng, 8));
+        *facts =
+            (ServerFacts){.maximum_bytes = maximum,
+                          .minimum_bytes = maximum / 8,
+                          .weight = kind == HOST_EQUAL ? 100 : (uint32_t)(50 + 50 * below(&bench.rng, 4)),
+                          .balloon_bytes = maximum,
+                          .target_bytes = maximum,
+                          .resident_bytes = maximum,
+                          .overhead_bytes = 40 * MIB,
+                          .boot_count = 1,
+                          .booted = true,
+                          .unused_bytes = UNKNOWN,
+                          .refaults = UNKNOWN,
+                          .stall_us = UNKNOWN};
+        used += bench.used[i] + 40 * MIB;
+        most += maximum + 40 * MIB;
+    }
+    bench.host.pool_bytes = kind == HOST_CALM ? used / 4 + most / 4 * 3 : used + used / 16;
+    bench.host.slack_bytes = bench.host.pool_bytes / 20;
+    return bench;
+}
+
+static void bench_clear(Bench *bench)
+{
+    decision_free(bench->decision);
+    free(bench->servers);
+    free(bench->tracks);
+    free(bench->used);
+}
+
+/* The next observation: rows carried out, balloons at their targets, some guests a little larger or smaller. */
+static void observe(Bench *bench, size_t beat)
+{
+    bench->now_us += SECOND_US / 10;
+    for (size_t i = 0; i < bench->n; i++) {
+        ServerFacts *facts = &bench->servers[i];
+        const PlanRow *row = &bench->decision->rows[i];
+        if (row->move != MOVE_NONE) {
+            plan_carried_out(&bench->tracks[i].move, facts, row, bench->now_us);
+            facts->target_bytes = row->target_bytes;
+        }
+        facts->sample_balloon_bytes = u64_max(facts->balloon_bytes, row->target_bytes);
+        facts->balloon_bytes = facts->resident_bytes = row->target_bytes;
+        if (bench->kind == HOST_CALM && (i + beat) % 10 != 0)
+            continue;
+        if (bench->kind != HOST_EQUAL && below(&bench->rng, 20) == 0)
+            bench->used[i] = facts->maximum_bytes / 16 * (2 + below(&bench->rng, 8));
+        facts->sample_us = bench->now_us;
+        facts->sample_balloon_bytes = facts->balloon_bytes;
+        facts->available_bytes = u64_sub_sat(facts->balloon_bytes, bench->used[i]);
+        facts->major_faults += below(&bench->rng, 3);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Returns whether the median keeps @limit_us (0 = none) and nothing was allocated. */
+static bool measure(HostKind kind, size_t n, double limit_us)
+{
+    static int64_t taken_ns[TIMED];
+    PolicyParams params = policy_params_default();
+    Bench bench = bench_new(kind, n);
+    uint64_t moves = 0, counted = 0;
+    decision_make(&bench.host, bench.servers, bench.tracks, n, &params, bench.now_us, bench.decision);
+    for (size_t beat = 0; beat < WARM_UP + TIMED; beat++) {
+        observe(&bench, beat);
+        uint64_t before = allocations;
+        int64_t begun_ns = now_ns();
+        decision_make(&bench.host, bench.servers, bench.tracks, n, &params, bench.now_us, bench.decision);
+        int64_t ended_ns = now_ns();
+        counted += allocations - before;
+        if (beat < WARM_UP)
+            continue;
+        taken_ns[beat - WARM_UP] = ended_ns - begun_ns;
+        for (size_t i = 0; i < n; i++)
+            moves += bench.decision->rows[i].move != MOVE_NONE;
+    }
+    qsort(taken_ns, TIMED, sizeof *taken_ns, by_value);
+    double median_us = (double)taken_ns[TIMED / 2] / 1e3;
+    bool good = (limit_us <= 0 || median_us <= limit_us) && counted == 0;
+    printf("%6zu servers, %-9s  median %9.1f us  p99 %9.1f us  %6.1f moves a decision  %" PRIu64
+           " allocations%s\n",
+           n, host_names[kind], median_us, (double)taken_ns[TIMED - 1 - TIMED / 100] / 1e3,
+           (double)moves / TIMED, counted, good ? "" : "  ABOVE ITS LIMIT");
+    bench_clear(&bench);
+    return good;
+}
+
+/* Random hosts with faults, every decision checked against every guarantee. */
+static bool property_steps(void)
+{
+    uint64_t taken = 0, episodes = 0, violations = 0;
+    int64_t begun_ns = now_ns();
+    for (uint64_t seed = 1; taken < PROPERTY_STEPS; seed++, episodes++) {
+        Violation violation = {0};
+        Episode episode = episode_make(seed, 300);
+        taken += episode_run(&episode, &violation, false);
+        violations += violation.found;
+    }
+    double seconds = (double)(now_ns() - begun_ns) / 1e9;
+    printf("%" PRIu64 " checked decisions in %" PRIu64 " random worlds (seeds from 1): %" PRIu64
+           " violations, %.1f s\n",
+           taken, episodes, violations, seconds);
+    return violations == 0;
+}
+
+int main(void)
+{
+    static const size_t sizes[] = {10, 100, 1000, 10000};
+    bool good = true;
+    printf(
+        "A full decision, one thread, %d timed after %d; limits: 1,000 servers 200 us, 10,000 servers 4 ms\n",
+        TIMED, WARM_UP);
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+        for (int kind = 0; kind < HOST_N; kind++)
+            good = measure((HostKind)kind, sizes[s],
+                           sizes[s] == 1000    ? 200
+                           : sizes[s] == 10000 ? 4000
+                                               : 0) &&
+                   good;
+    good = property_steps() && good;
+    return good ? 0 : 1;
+}
