@@ -192,6 +192,9 @@ json_t *json_of_decision(const JournalEntry *entry)
 {
     json_t *object = json_object();
     set(object, "time_us", json_integer(entry->wall_us));
+    set(object, "time_unix_us", json_integer(entry->wall_us));
+    set(object, "sent_unix_us", entry->sent_us ? json_integer(entry->sent_us) : json_null());
+    set(object, "answered_unix_us", entry->answered_us ? json_integer(entry->answered_us) : json_null());
     set(object, "server", string_or_null(entry->server));
     set(object, "move", json_string(entry->move == MOVE_NONE ? "note" : move_name(entry->move)));
     gboolean note = entry->move == MOVE_NONE;

@@ -103,13 +103,14 @@ static void on_target_set(Backend *backend, const char *id, const GError *error,
     JournalEntry *entry = journal_by_sequence(engine->journal, request->sequence);
     if (entry) {
         entry->performed = error == NULL;
+        entry->answered_us = g_get_real_time();
         entry->error = error ? g_strdup(error->message) : NULL;
         engine_emit(engine, ENGINE_EVENT_DECISION, entry);
     }
     request_free(request);
 }
 
-static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, const JournalEntry *entry)
+static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, JournalEntry *entry)
 {
     Request *request = g_new0(Request, 1);
     request->engine = engine;
@@ -124,6 +125,7 @@ static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, co
     tracked->asked_bytes = row->target_bytes;
     if (row->move == MOVE_NUDGE)
         tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
+    entry->sent_us = g_get_real_time();
     /* May answer at once: the request is not ours any more. */
     tracked->backend->ops->set_target(tracked->backend, request->id, row->target_bytes, on_target_set,
                                       request);

@@ -10,11 +10,13 @@ typedef struct {
 } JournalSource;
 
 typedef struct {
-    uint64_t sequence; /* counts up from 1 */
-    int64_t wall_us;   /* Unix time */
-    char *server_id;   /* NULL for a note about the host */
-    char *server;      /* name at that time; NULL for a note about the host */
-    Move move;         /* MOVE_NONE for a note */
+    uint64_t sequence;   /* counts up from 1 */
+    int64_t wall_us;     /* Unix time of the decision */
+    int64_t sent_us;     /* ... when its target was handed to the backend; 0 = not sent */
+    int64_t answered_us; /* ... and when the hypervisor said what became of it; 0 = not yet */
+    char *server_id;     /* NULL for a note about the host */
+    char *server;        /* name at that time; NULL for a note about the host */
+    Move move;           /* MOVE_NONE for a note */
     uint64_t from_bytes, to_bytes;
     uint64_t used_bytes; /* UNKNOWN when the guest had not told */
     uint64_t need_bytes, allocation_bytes;

@@ -30,7 +30,8 @@ HOST_FIELDS = {
     "state": str, "problems": list, "backends": list, "uptime_us": int,
 }
 DECISION_FIELDS = {
-    "time_us": int, "server": (str, NULL), "move": str, "from_bytes": (int, NULL), "to_bytes": (int, NULL),
+    "time_us": int, "time_unix_us": int, "sent_unix_us": (int, NULL), "answered_unix_us": (int, NULL),
+    "server": (str, NULL), "move": str, "from_bytes": (int, NULL), "to_bytes": (int, NULL),
     "used_bytes": (int, NULL), "need_bytes": (int, NULL), "allocation_bytes": (int, NULL), "text": str,
     "performed": bool, "error": (str, NULL), "sources": list,
 }

@@ -86,9 +86,21 @@ static const Field details_fields[] = {
 static const Field explain_fields[] = {{"name", "s"},   {"summary", "s"},   {"sentences", "a"},
                                        {"server", "o"}, {"decisions", "a"}, {NULL, NULL}};
 static const Field decision_fields[] = {
-    {"time_us", "i"},   {"server", "s?"},     {"move", "s"},        {"from_bytes", "i?"},
-    {"to_bytes", "i?"}, {"used_bytes", "i?"}, {"need_bytes", "i?"}, {"allocation_bytes", "i?"},
-    {"text", "s"},      {"performed", "b"},   {"error", "s?"},      {"sources", "a"},
+    {"time_us", "i"},
+    {"server", "s?"},
+    {"move", "s"},
+    {"from_bytes", "i?"},
+    {"time_unix_us", "i"},
+    {"sent_unix_us", "i?"},
+    {"answered_unix_us", "i?"},
+    {"to_bytes", "i?"},
+    {"used_bytes", "i?"},
+    {"need_bytes", "i?"},
+    {"allocation_bytes", "i?"},
+    {"text", "s"},
+    {"performed", "b"},
+    {"error", "s?"},
+    {"sources", "a"},
     {NULL, NULL},
 };
 static const Field source_fields[] = {{"from", "s"}, {"bytes", "i"}, {NULL, NULL}};
@@ -151,8 +163,18 @@ static void assert_server(json_t *server)
 static void assert_decisions(json_t *decisions)
 {
     assert_all_fields(decisions, decision_fields);
-    for (size_t i = 0; i < json_array_size(decisions); i++)
-        assert_all_fields(json_object_get(json_array_get(decisions, i), "sources"), source_fields);
+    for (size_t i = 0; i < json_array_size(decisions); i++) {
+        json_t *one = json_array_get(decisions, i);
+        assert_all_fields(json_object_get(one, "sources"), source_fields);
+        gboolean moved = json_is_true(json_object_get(one, "performed")) &&
+                         g_strcmp0(json_string_value(json_object_get(one, "move")), "note") != 0;
+        json_int_t taken = json_integer_value(json_object_get(one, "time_unix_us"));
+        json_int_t sent = json_integer_value(json_object_get(one, "sent_unix_us"));
+        if (moved)
+            g_assert_cmpint(taken, <=, sent);
+        if (moved)
+            g_assert_cmpint(sent, <=, json_integer_value(json_object_get(one, "answered_unix_us")));
+    }
 }
 
 /* ---- calls */
