@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "engine/engine_private.h"
 #include "engine/pool.h"
+#include "engine/record.h"
 #include "engine/reservation.h"
 
 #define SECOND_US  INT64_C(1000000)
@@ -219,6 +220,7 @@ void engine_decide(Engine *engine)
                   (ServerTrack *)(void *)engine->tracks->data, engine->facts->len, &engine->params, now_us,
                   engine->decision);
     distribute(engine);
+    records_beat(engine, now_us);
     account(engine, now_us);
     reservations_update(engine, engine->host.totals.ledger.committed_bytes, now_us);
     measure_relief(engine, now_us);
@@ -261,6 +263,7 @@ Engine *engine_new(const EngineOptions *options)
     engine->wall_s = options->wall_s ? options->wall_s : wall_s;
     engine->decision = decision_new();
     engine->reservations = g_ptr_array_new_with_free_func((GDestroyNotify)reservation_free);
+    engine->records = g_ptr_array_new_with_free_func((GDestroyNotify)record_free);
     engine->facts = g_array_new(FALSE, TRUE, sizeof(ServerFacts));
     engine->tracks = g_array_new(FALSE, TRUE, sizeof(ServerTrack));
     engine->counted = g_ptr_array_new();
@@ -291,6 +294,7 @@ void engine_free(Engine *engine)
     journal_free(engine->journal);
     decision_free(engine->decision);
     g_ptr_array_unref(engine->reservations);
+    g_ptr_array_unref(engine->records);
     g_array_unref(engine->facts);
     g_array_unref(engine->tracks);
     g_free(engine->proc);

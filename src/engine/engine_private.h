@@ -18,6 +18,7 @@ struct Engine {
     Decision *decision;
     GPtrArray *reservations; /* Reservation */
     guint64 last_reservation;
+    GPtrArray *records; /* EngineRecord */
     GArray *facts;      /* ServerFacts of the counted servers, in order */
     GArray *tracks;     /* ServerTrack, same order */
     GPtrArray *counted; /* Tracked (borrowed), same order */

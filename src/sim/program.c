@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/suggest.h"
-#include "sim/recording.h"
+#include "recording/recording.h"
 #include "sim/replay.h"
 #include "sim/report.h"
 

@@ -1,7 +1,7 @@
 /* Replay: a recording as a scenario: the same servers wanting the same memory at the same times, to be run with another
  * pool, other weights, another policy. */
 #pragma once
-#include "sim/recording.h"
+#include "recording/recording.h"
 #include "sim/scenario.h"
 
 /*

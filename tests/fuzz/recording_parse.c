@@ -2,7 +2,7 @@
 #include "base/error.h"
 #include "base/u64.h"
 #include "fuzz.h"
-#include "sim/recording.h"
+#include "recording/recording.h"
 #include "sim/replay.h"
 
 static void check_recording(const Recording *recording)

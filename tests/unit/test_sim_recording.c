@@ -1,13 +1,11 @@
 /* Recordings: written, read back the same, cut off, mangled, and replayed with another pool. */
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 #include <glib/gstdio.h>
 #include "base/error.h"
 #include "base/u64.h"
 #include "sim/manager_aerostat.h"
 #include "sim/program.h"
-#include "sim/recording.h"
+#include "recording/recording.h"
 #include "sim/replay.h"
 #include "sim/world.h"
 
@@ -15,20 +13,44 @@
 
 typedef struct {
     char *path;
-    int fd;
+    FILE *file;
+    RecordingEncoder *encoder;
 } Paper;
 
 static void paper_begin(Paper *paper, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
-    paper->fd = g_file_open_tmp("recording-XXXXXX", &paper->path, &error);
+    int fd = g_file_open_tmp("recording-XXXXXX", &paper->path, &error);
     g_assert_no_error(error);
+    paper->file = fdopen(fd, "w");
+    paper->encoder = recording_encoder_new();
 }
 
 static void paper_end(Paper *paper, gconstpointer data)
 {
+    g_clear_pointer(&paper->file, fclose);
     g_unlink(paper->path);
     g_free(paper->path);
+    recording_encoder_free(paper->encoder);
+}
+
+/* A line to be freed, or NULL. Returns whether there was one. */
+static gboolean put(Paper *paper, char *line)
+{
+    gboolean any = line != NULL;
+    if (any)
+        g_assert_cmpint(fputs(line, paper->file), >=, 0);
+    g_free(line);
+    return any;
+}
+
+static Recording *read_back(Paper *paper)
+{
+    g_autoptr(GError) error = NULL;
+    g_clear_pointer(&paper->file, fclose);
+    Recording *recording = recording_load(paper->path, &error);
+    g_assert_no_error(error);
+    return recording;
 }
 
 static ServerFacts facts_like(uint64_t balloon)
@@ -50,13 +72,12 @@ static ServerFacts facts_like(uint64_t balloon)
                          .booted = true};
 }
 
-static void write_beat(RecordingWriter *writer, int64_t now_us, const HostFacts *host,
-                       const char *const *names, const ServerFacts *facts, size_t n)
+static gboolean write_beat(Paper *paper, int64_t now_us, const HostFacts *host, const char *const *names,
+                           const ServerFacts *facts, size_t n)
 {
-    g_autoptr(GError) error = NULL;
-    RecordedBeat beat = {.now_us = now_us, .host = host, .names = names, .facts = facts, .n = n};
-    g_assert_true(recording_writer_beat(writer, &beat, &error));
-    g_assert_no_error(error);
+    RecordedBeat beat = {
+        .now_us = now_us, .host = host, .mode = "manage", .names = names, .facts = facts, .n = n};
+    return put(paper, recording_encoder_beat(paper->encoder, &beat));
 }
 
 static const RecordedFacts *row(const Recording *recording, guint i)
@@ -66,27 +87,24 @@ static const RecordedFacts *row(const Recording *recording, guint i)
 
 static void test_round_trip(Paper *paper, gconstpointer data)
 {
-    g_autoptr(GError) error = NULL;
     HostFacts host = {8 * GIB, 400 * MIB}, smaller = {7 * GIB, 350 * MIB};
-    RecordingWriter *writer = recording_writer_new(paper->fd, &host, 1700000000, &error);
-    g_assert_no_error(error);
+    put(paper, recording_encoder_header(paper->encoder, &host, "manage", 1700000000));
     const char *const names[] = {"web \"1\" \xc3\xa4", "db"};
     ServerFacts facts[2] = {facts_like(2 * GIB), facts_like(3 * GIB)};
     facts[1].fixed = FIXED_HUGEPAGES;
-    write_beat(writer, 500 * S, &host, names, facts, 2);
-    write_beat(writer, 501 * S, &host, names, facts, 2); /* nothing changed: no line */
+    g_assert_true(write_beat(paper, 500 * S, &host, names, facts, 2));
+    g_assert_false(write_beat(paper, 501 * S, &host, names, facts, 2)); /* nothing changed */
     facts[0].sample_us = 499 * S;                        /* before the recording began */
     facts[0].available_bytes = GIB;
     facts[0].hold = HOLD_RESTING;
     facts[0].weight = 250;
     facts[0].busy = true;
-    write_beat(writer, 502 * S, &host, names, facts, 2);
-    write_beat(writer, 503 * S, &smaller, names, facts, 1); /* db is gone */
-    recording_writer_free(writer);
+    write_beat(paper, 502 * S, &host, names, facts, 2);
+    write_beat(paper, 503 * S, &smaller, names, facts, 1); /* db is gone */
 
-    g_autoptr(Recording) recording = recording_load(paper->path, &error);
-    g_assert_no_error(error);
+    g_autoptr(Recording) recording = read_back(paper);
     g_assert_null(recording->note);
+    g_assert_cmpstr(recording->mode, ==, "manage");
     g_assert_cmpint(recording->started_s, ==, 1700000000);
     g_assert_cmpuint(recording->host.slack_bytes, ==, 400 * MIB);
     g_assert_cmpint(recording->duration_us, ==, 3 * S);
@@ -109,9 +127,54 @@ static void test_round_trip(Paper *paper, gconstpointer data)
     g_assert_cmpuint(g_array_index(recording->pools, RecordedPool, 0).host.pool_bytes, ==, 7 * GIB);
 }
 
+/* Whoever could not take a line gets everything anew, and is told. */
+static void test_lost(Paper *paper, gconstpointer data)
+{
+    HostFacts host = {8 * GIB, 0};
+    put(paper, recording_encoder_header(paper->encoder, &host, NULL, 1));
+    const char *const names[] = {"a", "b"};
+    ServerFacts facts[2] = {facts_like(2 * GIB), facts_like(3 * GIB)};
+    write_beat(paper, 1 * S, &host, names, facts, 2);
+    facts[0].balloon_bytes = GIB;
+    recording_encoder_lose(paper->encoder);
+    recording_encoder_lose(paper->encoder);
+    write_beat(paper, 4 * S, &host, names, facts, 2);
+    g_assert_false(write_beat(paper, 5 * S, &host, names, facts, 2));
+    g_assert_true(write_beat(paper, 14 * S, &host, names, facts, 2)); /* still watched */
+    g_autoptr(Recording) recording = read_back(paper);
+    g_assert_cmpuint(recording->lost, ==, 2);
+    g_assert_cmpint(recording->duration_us, ==, 13 * S);
+    g_assert_cmpuint(recording->facts->len, ==, 4);
+    g_assert_cmpuint(row(recording, 2)->facts.balloon_bytes, ==, GIB);
+    g_assert_cmpuint(row(recording, 3)->facts.balloon_bytes, ==, 3 * GIB);
+}
+
+/* What is reserved, and the mode, stand where they change. */
+static void test_host_changes(Paper *paper, gconstpointer data)
+{
+    HostFacts host = {8 * GIB, 0};
+    const char *const names[] = {"a"};
+    ServerFacts facts = facts_like(2 * GIB);
+    RecordedBeat beat = {.host = &host, .mode = "observe", .names = names, .facts = &facts, .n = 1};
+    put(paper, recording_encoder_header(paper->encoder, &host, "observe", 1));
+    put(paper, recording_encoder_beat(paper->encoder, &beat));
+    beat.now_us = S;
+    beat.reserved_bytes = GIB;
+    put(paper, recording_encoder_beat(paper->encoder, &beat));
+    beat.now_us = 2 * S;
+    beat.mode = "manage";
+    g_autofree char *line = recording_encoder_beat(paper->encoder, &beat);
+    g_assert_cmpstr(line, ==, "{\"t\":2000000,\"mode\":\"manage\"}\n");
+    g_autoptr(Recording) recording = read_back(paper);
+    g_assert_cmpuint(recording->pools->len, ==, 1);
+    const RecordedPool *pool = &g_array_index(recording->pools, RecordedPool, 0);
+    g_assert_cmpuint(pool->host.pool_bytes, ==, 8 * GIB);
+    g_assert_cmpuint(pool->reserved_bytes, ==, GIB);
+}
+
 /* A modelled host, recorded as the daemon would. */
 typedef struct {
-    RecordingWriter *writer;
+    Paper *paper;
     GPtrArray *names;
     guint moves;
 } Recorder;
@@ -120,7 +183,6 @@ static void on_decision(const HostFacts *host, const ServerFacts *facts, const D
                         int64_t now_us, gpointer user_data)
 {
     Recorder *recorder = user_data;
-    g_autoptr(GError) error = NULL;
     RecordedBeat beat = {.now_us = now_us,
                          .host = host,
                          .names = (const char *const *)recorder->names->pdata,
@@ -129,7 +191,7 @@ static void on_decision(const HostFacts *host, const ServerFacts *facts, const D
                          .n = decision->n};
     for (size_t i = 0; i < decision->n; i++)
         recorder->moves += decision->rows[i].move != MOVE_NONE;
-    g_assert_true(recording_writer_beat(recorder->writer, &beat, &error));
+    put(recorder->paper, recording_encoder_beat(recorder->paper->encoder, &beat));
 }
 
 static guint record(Paper *paper, const char *scenario_name)
@@ -142,12 +204,12 @@ static guint record(Paper *paper, const char *scenario_name)
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (guint i = 0; i < scenario->guests->len; i++)
         g_ptr_array_add(names, ((GuestSpec *)scenario->guests->pdata[i])->name);
-    Recorder recorder = {.writer = recording_writer_new(paper->fd, &host, 1700000000, &error),
-                         .names = names};
+    Recorder recorder = {.paper = paper, .names = names};
+    put(paper, recording_encoder_header(paper->encoder, &host, "manage", 1700000000));
     g_autoptr(World) world = world_new(scenario, &MANAGER_AEROSTAT);
     manager_aerostat_listen(world_manager(world), on_decision, &recorder);
     world_advance(world, scenario->duration_us);
-    recording_writer_free(recorder.writer);
+    g_assert_cmpint(fflush(paper->file), ==, 0);
     return recorder.moves;
 }
 
@@ -230,6 +292,8 @@ static const struct {
     {HEADER SERVER "{\"t\":1,\"gone\":[1]}\n", "gone has something"},
     {HEADER SERVER "{\"t\":1,\"gone\":[\"b\"]}\n", "is not known"},
     {HEADER SERVER "{\"t\":1,\"pool_bytes\":1}\n", "slack_bytes is not an integer"},
+    {HEADER SERVER "{\"t\":1,\"reserved_bytes\":-1}\n", "reserved_bytes is out of range"},
+    {HEADER SERVER "{\"t\":1,\"lost\":0}\n", "lost is out of range"},
 };
 
 static void test_refused(void)
@@ -263,15 +327,6 @@ static void test_mangled(void)
             g_assert_true((scenario == NULL) == (replayed != NULL));
         }
     }
-}
-
-static void test_full_disk(void)
-{
-    g_autoptr(GError) error = NULL;
-    HostFacts host = {GIB, 0};
-    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-    g_assert_null(recording_writer_new(fd, &host, 1, &error));
-    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED);
 }
 
 /* The program itself. */
@@ -334,7 +389,8 @@ int main(int argc, char **argv)
     g_test_add("/sim/recording/cut-off", Paper, NULL, paper_begin, test_cut_off, paper_end);
     g_test_add_func("/sim/recording/refused", test_refused);
     g_test_add_func("/sim/recording/mangled", test_mangled);
-    g_test_add_func("/sim/recording/full-disk", test_full_disk);
+    g_test_add("/sim/recording/lost", Paper, NULL, paper_begin, test_lost, paper_end);
+    g_test_add("/sim/recording/host-changes", Paper, NULL, paper_begin, test_host_changes, paper_end);
     g_test_add("/sim/program", Paper, NULL, paper_begin, test_program, paper_end);
     return g_test_run();
 }

@@ -6,7 +6,8 @@
  *   {"t":1000000,"servers":{"web-1":{"avail":…,"sample":…}},"gone":["web-2"]}
  *
  * t is microseconds since the first beat. A beat has the servers that changed and of each only the members that did;
- * a beat in which nothing changed is not written. null = nobody could say. docs/simulator.md has every member.
+ * a beat in which nothing changed is not written. "lost":N says that N beats before this line are missing, after which
+ * every member stands anew. null = nobody could say. docs/simulator.md has every member.
  */
 #pragma once
 #include <glib.h>
@@ -21,23 +22,30 @@
 /* One beat, as the engine has it. */
 typedef struct {
     int64_t now_us;
-    const HostFacts *host;
+    const HostFacts *host;    /* the whole pool, whatever of it is reserved */
+    uint64_t reserved_bytes;  /* what the policy did not see of it */
+    const char *mode;         /* (nullable): "observe": the decisions were not carried out */
     const char *const *names; /* (array length=n): valid UTF-8, each once */
     const ServerFacts *facts; /* (array length=n) */
     const Decision *decision; /* (nullable): of the same servers in the same order */
     size_t n;
 } RecordedBeat;
 
-typedef struct RecordingWriter RecordingWriter;
+/* The lines of one recording; no I/O: whoever has them writes or sends them, in order. All are (transfer full) and end
+ * with a newline. */
+typedef struct RecordingEncoder RecordingEncoder;
+RecordingEncoder *recording_encoder_new(void);
+void recording_encoder_free(RecordingEncoder *encoder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RecordingEncoder, recording_encoder_free)
 
-/* recording_writer_new: @fd: (transfer full), written from where it stands. AEROSTAT_ERROR_FAILED when it cannot be. */
-RecordingWriter *recording_writer_new(int fd, const HostFacts *host, int64_t started_s, GError **error);
-
-/* recording_writer_beat: writes whole lines only; AEROSTAT_ERROR_FAILED (disk full, ...) ends the recording. */
-gboolean recording_writer_beat(RecordingWriter *writer, const RecordedBeat *beat, GError **error);
-
-void recording_writer_free(RecordingWriter *writer);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(RecordingWriter, recording_writer_free)
+/* recording_encoder_header: the first line. @mode: (nullable) */
+char *recording_encoder_header(RecordingEncoder *encoder, const HostFacts *host, const char *mode,
+                               int64_t started_s);
+/* recording_encoder_beat: NULL when there is nothing to say; a line at least every ten seconds. */
+char *recording_encoder_beat(RecordingEncoder *encoder, const RecordedBeat *beat);
+/* recording_encoder_lose: a beat was left out because its line could not be taken: the next line counts it, and says
+ * everything anew. */
+void recording_encoder_lose(RecordingEncoder *encoder);
 
 /* One server's facts from t_us on. */
 typedef struct {
@@ -60,18 +68,21 @@ typedef struct {
 typedef struct {
     char *version;     /* of the daemon that wrote it */
     int64_t started_s; /* Unix time */
+    char *mode;        /* (nullable) of the header: "observe" or "manage" */
     HostFacts host;    /* of the header */
     int64_t duration_us;
     GPtrArray *names;
     GArray *facts; /* of RecordedFacts, by time */
     GArray *moves; /* of RecordedMove, by time */
     GArray *pools; /* of RecordedPool: where the pool changed */
+    guint64 lost;  /* beats that are missing within */
     char *note;    /* (nullable): "its last line is cut off and was left out" */
 } Recording;
 
 typedef struct {
     int64_t t_us;
     HostFacts host;
+    uint64_t reserved_bytes;
 } RecordedPool;
 
 /* recording_parse: any bytes are safe. AEROSTAT_ERROR_INVALID: "NAME:LINE: what is wrong; what would be right". A last

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/u64.h"
 #include "policy/reasons.h"
-#include "sim/recording_members.h"
+#include "recording/members.h"
 
 /* A server's present facts while reading. */
 typedef struct {
@@ -17,6 +17,7 @@ typedef struct {
     GHashTable *index; /* name -> number + 1 */
     GArray *present;   /* of Present */
     HostFacts host;
+    uint64_t reserved_bytes;
     int64_t last_us;
 } Reader;
 
@@ -37,6 +38,7 @@ void recording_free(Recording *recording)
     if (!recording)
         return;
     g_free(recording->version);
+    g_free(recording->mode);
     g_free(recording->note);
     g_ptr_array_unref(recording->names);
     g_array_unref(recording->facts);
@@ -184,6 +186,7 @@ static gboolean read_server(Reader *reader, const char *name, json_t *object, in
     if (!present->known)
         present->facts = (ServerFacts){.resident_bytes = UNKNOWN,
                                        .available_bytes = UNKNOWN,
+                                       .unused_bytes = UNKNOWN,
                                        .swap_in_bytes = UNKNOWN,
                                        .swap_out_bytes = UNKNOWN,
                                        .major_faults = UNKNOWN,
@@ -240,13 +243,26 @@ static gboolean read_gone(Reader *reader, json_t *gone, int64_t t_us, GError **e
 static gboolean read_pool(Reader *reader, json_t *line, int64_t t_us, GError **error)
 {
     json_t *pool = json_object_get(line, "pool_bytes"), *slack = json_object_get(line, "slack_bytes");
-    if (!pool && !slack)
+    json_t *reserved = json_object_get(line, "reserved_bytes");
+    if (!pool && !slack && !reserved)
         return TRUE;
-    if (!read_bytes(pool, "pool_bytes", &reader->host.pool_bytes, error) ||
-        !read_bytes(slack, "slack_bytes", &reader->host.slack_bytes, error))
+    if ((pool || slack) && (!read_bytes(pool, "pool_bytes", &reader->host.pool_bytes, error) ||
+                            !read_bytes(slack, "slack_bytes", &reader->host.slack_bytes, error)))
         return FALSE;
-    RecordedPool row = {t_us, reader->host};
+    if (reserved && !read_bytes(reserved, "reserved_bytes", &reader->reserved_bytes, error))
+        return FALSE;
+    RecordedPool row = {t_us, reader->host, reader->reserved_bytes};
     g_array_append_val(reader->recording->pools, row);
+    return TRUE;
+}
+
+static gboolean read_lost(Reader *reader, json_t *line, GError **error)
+{
+    json_t *lost = json_object_get(line, "lost");
+    int64_t beats = 0;
+    if (lost && !read_integer(lost, "lost", 1, INT32_MAX, &beats, error))
+        return FALSE;
+    reader->recording->lost += (guint64)beats;
     return TRUE;
 }
 
@@ -260,7 +276,7 @@ static gboolean read_beat(Reader *reader, json_t *line, GError **error)
     if (t_us < reader->last_us)
         return wrong(error, "t goes back; it should not be before the line above");
     reader->last_us = reader->recording->duration_us = t_us;
-    if (!read_pool(reader, line, t_us, error))
+    if (!read_pool(reader, line, t_us, error) || !read_lost(reader, line, error))
         return FALSE;
     json_object_foreach(json_object_get(line, "servers"), name, value)
     {
@@ -294,6 +310,7 @@ static gboolean read_header(Reader *reader, json_t *line, GError **error)
         return FALSE;
     const char *daemon = json_string_value(json_object_get(line, "version"));
     recording->version = g_strdup(daemon ? daemon : "unknown");
+    recording->mode = g_strdup(json_string_value(json_object_get(line, "mode")));
     reader->host = recording->host;
     return TRUE;
 }

@@ -1,6 +1,6 @@
 /* Inside recording: the one table of a server's members, for writer and reader. */
 #pragma once
-#include "sim/recording.h"
+#include "recording/recording.h"
 
 typedef enum {
     MEMBER_BYTES,   /* 0 ... SIZE_MAX_BYTES */

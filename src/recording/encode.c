@@ -1,11 +1,11 @@
-/* Recording: the writer, and the table of members. */
-#include <errno.h>
+/* Recording: the lines, and the table of members. */
 #include <string.h>
-#include <unistd.h>
-#include "base/error.h"
 #include "base/json.h"
 #include "policy/reasons.h"
-#include "sim/recording_members.h"
+#include "recording/members.h"
+
+/* A host where nothing changes shows in the recording that it was still watched. */
+#define QUIET_US (INT64_C(10) * 1000000)
 
 #define FACT(name, kind, member)                                                                             \
     {                                                                                                        \
@@ -26,6 +26,7 @@ const Member RECORDING_MEMBERS[] = {
     FACT("sample", MEMBER_TIME, sample_us),
     FACT("sample_balloon", MEMBER_BYTES, sample_balloon_bytes),
     FACT("avail", MEMBER_COUNTER, available_bytes),
+    FACT("unused", MEMBER_COUNTER, unused_bytes),
     FACT("swap_in", MEMBER_COUNTER, swap_in_bytes),
     FACT("swap_out", MEMBER_COUNTER, swap_out_bytes),
     FACT("faults", MEMBER_COUNTER, major_faults),
@@ -66,62 +67,58 @@ gboolean member_equal(const Member *member, const ServerFacts *a, const ServerFa
 typedef struct {
     ServerFacts facts;
     guint64 seen_in; /* number of the beat */
+    gboolean stale;  /* the reader may not have got it */
 } Written;
 
-struct RecordingWriter {
-    int fd;
+struct RecordingEncoder {
     HostFacts host;
+    uint64_t reserved_bytes;
+    char *mode; /* (nullable) */
     gboolean begun;
-    int64_t first_us;
-    guint64 beats;
+    int64_t first_us, last_us;
+    guint64 beats, lost;
     GHashTable *servers; /* name -> Written */
 };
 
-static gboolean write_line(int fd, const json_t *object, GError **error)
+RecordingEncoder *recording_encoder_new(void)
 {
-    g_autofree char *line = json_line(object);
-    gsize length = strlen(line), done = 0;
-    while (done < length) {
-        ssize_t wrote = write(fd, line + done, length - done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0) {
-            g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "the recording cannot be written: %s",
-                        g_strerror(errno));
-            return FALSE;
-        }
-        done += (gsize)wrote;
-    }
-    return TRUE;
+    RecordingEncoder *encoder = g_new0(RecordingEncoder, 1);
+    encoder->servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    return encoder;
 }
 
-RecordingWriter *recording_writer_new(int fd, const HostFacts *host, int64_t started_s, GError **error)
+void recording_encoder_free(RecordingEncoder *encoder)
 {
-    g_autoptr(RecordingWriter) writer = g_new0(RecordingWriter, 1);
-    writer->fd = fd;
-    writer->host = *host;
-    writer->servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (!encoder)
+        return;
+    g_hash_table_unref(encoder->servers);
+    g_free(encoder->mode);
+    g_free(encoder);
+}
+
+char *recording_encoder_header(RecordingEncoder *encoder, const HostFacts *host, const char *mode,
+                               int64_t started_s)
+{
+    encoder->host = *host;
+    g_free(encoder->mode);
+    encoder->mode = g_strdup(mode);
     g_autoptr(json_t) header = json_object();
     json_object_set_new(header, "aerostat_recording", json_integer(RECORDING_VERSION));
     json_object_set_new(header, "version", json_string(AEROSTAT_VERSION));
     json_object_set_new(header, "started", json_integer(started_s));
+    if (mode)
+        json_object_set_new(header, "mode", json_string(mode));
     json_object_set_new(header, "pool_bytes", json_bytes(host->pool_bytes));
     json_object_set_new(header, "slack_bytes", json_bytes(host->slack_bytes));
-    if (!write_line(fd, header, error))
-        return NULL;
-    return g_steal_pointer(&writer);
+    return json_line(header);
 }
 
-void recording_writer_free(RecordingWriter *writer)
+void recording_encoder_lose(RecordingEncoder *encoder)
 {
-    if (!writer)
-        return;
-    close(writer->fd);
-    g_hash_table_unref(writer->servers);
-    g_free(writer);
+    encoder->lost++;
 }
 
-static json_t *member_json(const RecordingWriter *writer, const Member *member, const ServerFacts *facts)
+static json_t *member_json(const RecordingEncoder *encoder, const Member *member, const ServerFacts *facts)
 {
     const void *at = (const char *)facts + member->offset;
     switch (member->kind) {
@@ -133,7 +130,7 @@ static json_t *member_json(const RecordingWriter *writer, const Member *member, 
         return json_integer(*(const uint32_t *)at);
     case MEMBER_TIME: {
         int64_t us = *(const int64_t *)at;
-        return us == 0 ? json_null() : json_integer(us - writer->first_us);
+        return us == 0 ? json_null() : json_integer(us - encoder->first_us);
     }
     case MEMBER_BOOL:
         return json_boolean(*(const bool *)at);
@@ -146,35 +143,37 @@ static json_t *member_json(const RecordingWriter *writer, const Member *member, 
 }
 
 /* NULL when nothing changed. */
-static json_t *server_json(RecordingWriter *writer, const char *name, const ServerFacts *facts)
+static json_t *server_json(RecordingEncoder *encoder, const char *name, const ServerFacts *facts)
 {
-    Written *written = g_hash_table_lookup(writer->servers, name);
+    Written *written = g_hash_table_lookup(encoder->servers, name);
+    gboolean whole = !written || written->stale;
     json_t *object = NULL;
     for (guint i = 0; i < RECORDING_N_MEMBERS; i++) {
         const Member *member = &RECORDING_MEMBERS[i];
-        if (written && member_equal(member, facts, &written->facts))
+        if (!whole && member_equal(member, facts, &written->facts))
             continue;
         if (!object)
             object = json_object();
-        json_object_set_new(object, member->name, member_json(writer, member, facts));
+        json_object_set_new(object, member->name, member_json(encoder, member, facts));
     }
     if (!written) {
         written = g_new0(Written, 1);
-        g_hash_table_insert(writer->servers, g_strdup(name), written);
+        g_hash_table_insert(encoder->servers, g_strdup(name), written);
     }
     written->facts = *facts;
-    written->seen_in = writer->beats;
+    written->seen_in = encoder->beats;
+    written->stale = FALSE;
     return object;
 }
 
-static json_t *gone_json(RecordingWriter *writer)
+static json_t *gone_json(RecordingEncoder *encoder)
 {
     json_t *gone = NULL;
     GHashTableIter iter;
     gpointer name, value;
-    g_hash_table_iter_init(&iter, writer->servers);
+    g_hash_table_iter_init(&iter, encoder->servers);
     while (g_hash_table_iter_next(&iter, &name, &value)) {
-        if (((Written *)value)->seen_in == writer->beats)
+        if (((Written *)value)->seen_in == encoder->beats)
             continue;
         if (!gone)
             gone = json_array();
@@ -203,24 +202,44 @@ static json_t *moves_json(const RecordedBeat *beat)
     return moves;
 }
 
-gboolean recording_writer_beat(RecordingWriter *writer, const RecordedBeat *beat, GError **error)
+/* Some lines were not taken, and nobody knows which facts were in them: everything is said anew. */
+static void tell_lost(RecordingEncoder *encoder, json_t *line)
 {
-    if (!writer->begun) {
-        writer->begun = TRUE;
-        writer->first_us = beat->now_us;
-    }
-    writer->beats++;
-    g_autoptr(json_t) line = json_object();
-    json_object_set_new(line, "t", json_integer(beat->now_us - writer->first_us));
-    if (beat->host->pool_bytes != writer->host.pool_bytes ||
-        beat->host->slack_bytes != writer->host.slack_bytes) {
+    if (encoder->lost == 0)
+        return;
+    json_object_set_new(line, "lost", json_integer((json_int_t)encoder->lost));
+    encoder->lost = 0;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, encoder->servers);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        ((Written *)value)->stale = TRUE;
+}
+
+static void tell_host(RecordingEncoder *encoder, const RecordedBeat *beat, json_t *line)
+{
+    if (beat->host->pool_bytes != encoder->host.pool_bytes ||
+        beat->host->slack_bytes != encoder->host.slack_bytes) {
         json_object_set_new(line, "pool_bytes", json_bytes(beat->host->pool_bytes));
         json_object_set_new(line, "slack_bytes", json_bytes(beat->host->slack_bytes));
-        writer->host = *beat->host;
+        encoder->host = *beat->host;
     }
+    if (beat->reserved_bytes != encoder->reserved_bytes) {
+        json_object_set_new(line, "reserved_bytes", json_bytes(beat->reserved_bytes));
+        encoder->reserved_bytes = beat->reserved_bytes;
+    }
+    if (beat->mode && g_strcmp0(beat->mode, encoder->mode) != 0) {
+        json_object_set_new(line, "mode", json_string(beat->mode));
+        g_free(encoder->mode);
+        encoder->mode = g_strdup(beat->mode);
+    }
+}
+
+static void tell_servers(RecordingEncoder *encoder, const RecordedBeat *beat, json_t *line)
+{
     json_t *servers = json_object();
     for (size_t i = 0; i < beat->n; i++) {
-        json_t *server = server_json(writer, beat->names[i], &beat->facts[i]);
+        json_t *server = server_json(encoder, beat->names[i], &beat->facts[i]);
         if (server)
             json_object_set_new(servers, beat->names[i], server);
     }
@@ -228,12 +247,27 @@ gboolean recording_writer_beat(RecordingWriter *writer, const RecordedBeat *beat
         json_object_set_new(line, "servers", servers);
     else
         json_decref(servers);
-    json_t *moves = moves_json(beat), *gone = gone_json(writer);
+}
+
+char *recording_encoder_beat(RecordingEncoder *encoder, const RecordedBeat *beat)
+{
+    if (!encoder->begun) {
+        encoder->begun = TRUE;
+        encoder->first_us = encoder->last_us = beat->now_us;
+    }
+    encoder->beats++;
+    g_autoptr(json_t) line = json_object();
+    json_object_set_new(line, "t", json_integer(beat->now_us - encoder->first_us));
+    tell_lost(encoder, line);
+    tell_host(encoder, beat, line);
+    tell_servers(encoder, beat, line);
+    json_t *moves = moves_json(beat), *gone = gone_json(encoder);
     if (moves)
         json_object_set_new(line, "decisions", moves);
     if (gone)
         json_object_set_new(line, "gone", gone);
-    if (json_object_size(line) == 1)
-        return TRUE;
-    return write_line(writer->fd, line, error);
+    if (json_object_size(line) == 1 && beat->now_us - encoder->last_us < QUIET_US)
+        return NULL;
+    encoder->last_us = beat->now_us;
+    return json_line(line);
 }
