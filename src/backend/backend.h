@@ -17,6 +17,18 @@ typedef enum { SERVER_KIND_KVM, SERVER_KIND_LXC } ServerKind;
 
 typedef enum { POWER_OFF, POWER_RUNNING, POWER_PAUSED, POWER_MIGRATING, POWER_N } PowerState;
 
+/* A machine's ballooning by its definition. OFF is without balloon device and with all memory made resident at the start;
+ * OFF_LOCKED has it locked as well, which not every host lets a hypervisor do: then the start fails. */
+typedef enum { BALLOONING_ON, BALLOONING_OFF, BALLOONING_OFF_LOCKED } Ballooning;
+
+/* What the next cold start will make of a server: its persistent definition, as against the machine that runs now. */
+typedef enum {
+    NEXT_START_UNKNOWN,  /* not read yet, or there is none (a transient server) */
+    NEXT_START_ON,       /* with a balloon */
+    NEXT_START_OFF,      /* without, for whatever reason */
+    NEXT_START_DISABLED, /* without, marked as its owner's wish */
+} NextStart;
+
 /* One server as the hypervisor and the host show it right now. UNKNOWN where nobody could say. */
 typedef struct {
     char *id;   /* stable over restarts of the server and of daemons: the UUID for libvirt */
@@ -39,9 +51,15 @@ typedef struct {
     uint64_t overhead_bytes; /* the part of RSS that is not guest RAM, measured now and then; or UNKNOWN */
     gboolean deflates_on_oom;
     gboolean reports_free_pages; /* free page reporting */
-    FixedReason fixed;           /* what the definition shows: no device, VFIO, hugepages, locked, container;
+    gboolean has_balloon;        /* the running machine's; of the definition when it is off */
+    gboolean preallocated;       /* the same: all memory made resident at the start */
+    gboolean locked;             /* the same: memory locked into RAM */
+    gboolean marked_off;         /* the same: the definition says that its owner wants no ballooning */
+    NextStart next_start;        /* of the persistent definition */
+    gboolean persistent; /* has a definition that outlives its stop; else it cannot be started again */
+    FixedReason fixed;   /* what the definition shows: no device, VFIO, hugepages, locked, container;
                                   * "driver never answered" is for the engine to conclude */
-    char *driver;                /* (nullable) for people: "virtio-balloon", "none" */
+    char *driver;        /* (nullable) for people: "virtio-balloon", "none" */
 } BackendServer;
 
 void backend_server_free(BackendServer *server);
@@ -67,6 +85,17 @@ typedef void (*BackendDone)(Backend *backend, const char *id, const GError *erro
 typedef void (*BackendEventFunc)(Backend *backend, BackendEvent event, const char *id, const char *detail,
                                  gpointer user_data);
 
+/* What a new server is made of. Paths are absolute; all is borrowed for the call. */
+typedef struct {
+    const char *name;
+    const char *id; /* (nullable) a UUID of the caller's choice, so that it knows its own after a crash */
+    uint64_t memory_bytes;
+    unsigned processors; /* 0: 1 */
+    Ballooning ballooning;
+    const char *kernel, *initramfs, *command_line; /* (nullable) direct boot */
+    const char *disk, *disk_format; /* (nullable) a disk of its own, already made; "qcow2", "raw" */
+} BackendSpec;
+
 typedef struct {
     const char *name; /* "libvirt" */
     /* Facts of all servers. At most one observation in flight: a second call is answered with the first's result. */
@@ -77,6 +106,31 @@ typedef struct {
                        gpointer user_data);
     /* Makes the guest answer with fresh statistics at once (polling interval 0 -> N); they show in the next observe. */
     void (*ask_fresh)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    /*
+     * From here on entries may be NULL: this backend cannot do it.
+     *
+     * All are repeatable: asked again after a crash, what has been done already counts as done. Success of start and
+     * stop means that the hypervisor has done it, of shutdown that it has asked the guest; facts tell what came of it.
+     * Their deadlines are longer than a question's and the backend's own; start and stop may take tens of seconds.
+     */
+    void (*start)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    void (*shutdown)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    void (*stop)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    /* Writes @ballooning into the persistent definition; the running machine stays as it is. */
+    void (*configure)(Backend *backend, const char *id, Ballooning ballooning, BackendDone done,
+                      gpointer user_data);
+    /* Defines a new server, off; done() gets its id. AEROSTAT_ERROR_CONFLICT when the name is taken by another id. */
+    void (*create)(Backend *backend, const BackendSpec *spec, BackendDone done, gpointer user_data);
+    /* Removes the definition of a server that is off; its disks stay. One that is not there: success. */
+    void (*remove)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
+    /* set_aside: a server that is off is not seen by observe any more and its name is free; disks and definition are kept
+     * under @keep, a name unique to the operation. take_back undoes that, under the name it had; purge removes it with
+     * its disks for good. @id as it was before. */
+    void (*set_aside)(Backend *backend, const char *id, const char *keep, BackendDone done,
+                      gpointer user_data);
+    void (*take_back)(Backend *backend, const char *id, const char *keep, BackendDone done,
+                      gpointer user_data);
+    void (*purge)(Backend *backend, const char *id, const char *keep, BackendDone done, gpointer user_data);
     /* Answers every callback that is still owed with AEROSTAT_ERROR_UNAVAILABLE before it returns, calls none after,
      * and does not wait for calls that hang. */
     void (*free)(Backend *backend);

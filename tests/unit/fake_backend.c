@@ -365,7 +365,13 @@ static void on_free(Backend *base)
     g_free(fake);
 }
 
-static const BackendOps ops = {"fake", on_observe, on_set_target, on_ask_fresh, on_free};
+static const BackendOps ops = {
+    .name = "fake",
+    .observe = on_observe,
+    .set_target = on_set_target,
+    .ask_fresh = on_ask_fresh,
+    .free = on_free,
+};
 static GSourceFuncs source_funcs = {.dispatch = on_answers};
 
 FakeBackend *fake_backend_new(void)

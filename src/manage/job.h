@@ -1,0 +1,85 @@
+/*
+ * Job: one operation under way, as a row of steps that are begun one after the other. What a kind of operation is made of
+ * is a JobRecipe; this runs it, journals it, gives up at deadlines, takes it back when a step fails, and goes on with it
+ * in a new daemon.
+ *
+ * A step is written into the store before it is begun, so a step may find itself done already, or half: begin() and undo()
+ * must be repeatable. Whatever a later step needs to know is kept with job_set().
+ */
+#pragma once
+#include "manage/manage.h"
+
+typedef struct Job Job;
+
+typedef struct {
+    const char *name;        /* for machines, and in the store: never changed once released */
+    guint progress_permille; /* of the whole operation, when this step begins */
+    int64_t deadline_us;     /* 0: none, for those whose own calls have one */
+    /* Begins it, or begins it again. It ends by job_next(), job_skip_to() or job_fail(), from within or later. */
+    void (*begin)(Job *job);
+    /* (nullable) Asked every 100 ms while the step is under way. */
+    void (*poll)(Job *job);
+    /* (nullable) Instead of failing when the deadline has passed. */
+    void (*expired)(Job *job);
+    /* (nullable) Takes it back, also when it was only begun; ends by job_undone(). What cannot be taken back is told with
+     * job_tell(). */
+    void (*undo)(Job *job);
+} JobStep;
+
+typedef struct {
+    const char *kind; /* "restart" */
+    const JobStep *steps;
+    guint n_steps;
+    guint
+        finish_from; /* a new daemon that finds it at this step or later goes on with it, before that takes it back */
+    /* (transfer full) one sentence for people when it is done. */
+    char *(*done_text)(Job *job);
+    /* (nullable) after its end, done or failed; not when the daemon ends. */
+    void (*ended)(Job *job, gboolean done);
+} JobRecipe;
+
+/* job_begin: @data: (transfer full) (nullable) what the steps know, as JSON. @server_id: (nullable) of a server that is
+ * there; @name: of one that is or will be. NULL with AEROSTAT_ERROR_BUSY, or when the store cannot take it down. */
+Job *job_begin(Manage *manage, const JobRecipe *recipe, const char *server_id, const char *name, json_t *data,
+               const ManageCaller *caller, GError **error);
+
+/* The end of a step. */
+void job_next(Job *job);
+void job_skip_to(Job *job, const char *step);
+/* (transfer full) @error: what has been done is undone, last step first; then the operation has failed. */
+void job_fail(Job *job, GError *error);
+void job_undone(Job *job);
+
+/* job_text: (transfer full) the sentence that people see now. job_tell: one more thing to say with the last one. */
+void job_text(Job *job, char *text);
+void job_tell(Job *job, char *text);
+void job_progress(Job *job, guint permille);
+
+Manage *job_manage(const Job *job);
+const Operation *job_operation(const Job *job);
+const char *job_name(const Job *job);
+/* job_server: NULL while it is not there. */
+Tracked *job_server(const Job *job);
+/* job_set_server: the operation is about this id from now on (one that was just created). */
+void job_set_server(Job *job, const char *server_id);
+/* Seconds or less since this step was begun, in this daemon. */
+int64_t job_step_us(const Job *job);
+
+/* The steps' own knowledge: kept with the operation; written with the next step or at once by job_save(). */
+const char *job_get(const Job *job, const char *key);       /* (nullable) */
+uint64_t job_get_bytes(const Job *job, const char *key);    /* 0 when there is none */
+void job_set(Job *job, const char *key, const char *value); /* @value: NULL takes it away */
+void job_set_bytes(Job *job, const char *key, uint64_t value);
+gboolean job_save(Job *job, GError **error);
+
+/* job_done: a BackendDone that ends the step: next, or fail with the error. @user_data comes from job_hold(), which keeps
+ * an answer from reaching a job, or a step, that has ended meanwhile. */
+void job_done(Backend *backend, const char *id, const GError *error, gpointer user_data);
+gpointer job_hold(Job *job);
+/* job_held: for a step's own BackendDone: the job, or NULL when that step is over. Releases @held. */
+Job *job_held(gpointer held);
+/* job_undone_done: the same in an undo. */
+void job_undo_done(Backend *backend, const char *id, const GError *error, gpointer user_data);
+
+/* Recipes register here, so that a new daemon finds them again. */
+void manage_add_recipe(Manage *manage, const JobRecipe *recipe);

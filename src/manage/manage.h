@@ -1,0 +1,61 @@
+/*
+ * Manage: what people have done to whole servers: power, creation, reinstallation, ballooning on and off. Each is an
+ * operation: a row of steps, written into the store before each is begun, so that a daemon that was killed finishes it
+ * or takes it back. One operation per server at a time. All of it runs on the engine's thread and never blocks.
+ */
+#pragma once
+#include "engine/engine.h"
+#include "manage/image.h"
+#include "store/operations.h"
+
+typedef struct Manage Manage;
+
+/* Who asks; borrowed for the call. */
+typedef struct {
+    const char *who;  /* "alice", "root@local" */
+    const char *from; /* "local", "web 192.0.2.7" */
+} ManageCaller;
+
+typedef enum { POWER_START, POWER_SHUTDOWN, POWER_RESTART, POWER_STOP, POWER_ACTIONS } PowerAction;
+
+/* Told of every change of an operation, also of its end. @operation is valid during the call. */
+typedef void (*ManageListener)(Manage *manage, const Operation *operation, gpointer user_data);
+
+/* manage_new: @engine and @store (nullable: nothing outlives the daemon) are borrowed; @images: the folder of image
+ * descriptions. Free before either. Operations that a killed daemon left running are taken up as soon as their servers
+ * have been seen. */
+Manage *manage_new(Engine *engine, Store *store, const char *images);
+void manage_free(Manage *manage);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manage, manage_free)
+void manage_listen(Manage *manage, ManageListener listener, gpointer user_data);
+
+/* power_action_from_name: "start", "shutdown", "restart", "stop"; FALSE for any other. */
+gboolean power_action_from_name(const char *name, PowerAction *ret);
+
+/*
+ * manage_power, manage_create: begin an operation; (transfer none) it is valid until the next turn of the main loop.
+ * NULL with
+ *   AEROSTAT_ERROR_BUSY      another operation is under way on that server; the message names it
+ *   AEROSTAT_ERROR_NO_ROOM   the pool cannot hold it even in the end; with the bytes missing; nothing was stopped
+ *   AEROSTAT_ERROR_CONFLICT  not in its present state (off, migrating, not persistent, name taken)
+ *   AEROSTAT_ERROR_INVALID, AEROSTAT_ERROR_NOT_FOUND, AEROSTAT_ERROR_UNAVAILABLE
+ */
+const Operation *manage_power(Manage *manage, Tracked *tracked, PowerAction action,
+                              const ManageCaller *caller, GError **error);
+
+typedef struct {
+    const char *name, *image;
+    uint64_t memory_bytes;
+    const char *owner; /* (nullable) an account */
+} ManageCreate;
+const Operation *manage_create(Manage *manage, const ManageCreate *create, const ManageCaller *caller,
+                               GError **error);
+
+/* manage_operation_on: what is under way on a server, or NULL. */
+const Operation *manage_operation_on(Manage *manage, const char *server_id);
+/* manage_operation: (transfer full) by id, also of those that have ended. */
+Operation *manage_operation(Manage *manage, int64_t id, GError **error);
+/* manage_operations: (transfer full) (element-type Operation) newest first; @name: (nullable) of this server. */
+GPtrArray *manage_operations(Manage *manage, const char *name, GError **error);
+ImageFolder *manage_images(Manage *manage);
+Engine *manage_engine(Manage *manage);
