@@ -37,6 +37,8 @@ typedef struct {
     PowerState power;
     gboolean responsive;    /* FALSE: its QEMU does not answer; the facts below are the last known ones */
     uint64_t maximum_bytes; /* guest RAM the machine was defined with */
+    gboolean
+        unlimited; /* a container without a memory limit: its maximum is the host's memory, and says nothing */
     uint64_t balloon_bytes; /* live `actual`; maximum when there is no balloon device */
     uint64_t boot_count;    /* grows with each start and each reset that was seen */
     uint64_t

@@ -160,6 +160,7 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     set(object, "state", json_string(tracked_state(tracked)));
     set_figures(object, engine, tracked);
     set(object, "ballooning", ballooning_of(tracked));
+    set(object, "unlimited", json_boolean(latest->unlimited));
     set(object, "driver", string_or_null(latest->driver));
     set(object, "agent", json_null());
     set(object, "stalled_us", json_null());

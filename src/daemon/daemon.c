@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include "backend/hostinfo.h"
 #include "backend/libvirt.h"
+#include "backend/lxc.h"
 #include "base/config.h"
 #include "base/error.h"
 #include "base/size.h"
@@ -46,15 +47,30 @@ static Mode starting_mode(const Config *config, Store *store)
     return g_str_equal(stored, "manage") ? MODE_MANAGE : MODE_OBSERVE;
 }
 
-static void add_backends(Engine *engine, const Config *config)
+static void add_libvirt(Engine *engine, const Config *config)
 {
-    if (!config->libvirt_enabled)
-        return;
     LibvirtBackendOptions options = {
         .uri = config->libvirt_uri,
         .servers = (const char *const *)config->libvirt_servers,
     };
     engine_add_backend(engine, libvirt_backend_new(&options), config->libvirt_uri);
+}
+
+static void add_lxc(Engine *engine, const Config *config)
+{
+    LxcBackendOptions options = {
+        .path = config->lxc_path,
+        .servers = (const char *const *)config->lxc_servers,
+    };
+    engine_add_backend(engine, lxc_backend_new(&options), config->lxc_path);
+}
+
+static void add_backends(Engine *engine, const Config *config)
+{
+    if (config->libvirt_enabled)
+        add_libvirt(engine, config);
+    if (config->lxc_path)
+        add_lxc(engine, config);
 }
 
 static void run_loop(void)

@@ -33,7 +33,7 @@ static uint64_t still_reserved(Engine *engine, const Reservation *reservation)
     const Tracked *tracked = running(engine, reservation->for_name);
     if (!tracked)
         return reservation->bytes;
-    uint64_t held = u64_add_sat(tracked->latest->maximum_bytes, tracked_overhead(tracked, &engine->defaults));
+    uint64_t held = u64_add_sat(tracked_bound(tracked), tracked_overhead(tracked, &engine->defaults));
     return u64_sub_sat(reservation->bytes, held);
 }
 

@@ -49,7 +49,7 @@ static uint64_t minima_with(Engine *engine, const Tracked *changed, uint64_t min
         if (tracked == changed)
             low = minimum_bytes;
         if ((tracked->decided ? tracked->facts.fixed : tracked->latest->fixed) != FIXED_NO)
-            low = tracked->latest->maximum_bytes;
+            low = tracked_bound(tracked);
         sum = u64_add_sat(sum, u64_add_sat(low, tracked_overhead(tracked, &engine->defaults)));
     }
     return sum;

@@ -319,6 +319,15 @@ gboolean tracked_counts(const Tracked *tracked)
     return tracked->latest && tracked->latest->power != POWER_OFF;
 }
 
+uint64_t tracked_bound(const Tracked *tracked)
+{
+    const BackendServer *latest = tracked->latest;
+    if (!latest->unlimited)
+        return latest->maximum_bytes;
+    uint64_t held = latest->resident_bytes == UNKNOWN ? 0 : latest->resident_bytes;
+    return u64_min(u64_max(held, TARGET_GRAIN_BYTES), latest->maximum_bytes);
+}
+
 uint64_t tracked_minimum(const Tracked *tracked, const TrackedDefaults *defaults)
 {
     uint64_t maximum = tracked->latest->maximum_bytes;
@@ -341,6 +350,8 @@ static uint64_t measured_overhead(const Tracked *tracked)
 
 uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *defaults)
 {
+    if (tracked->latest->kind == SERVER_KIND_LXC)
+        return 0; /* there is no process that emulates a machine */
     return size_setting_resolve(&defaults->overhead, tracked->latest->maximum_bytes,
                                 tracked->overhead_bound_bytes);
 }
@@ -368,6 +379,16 @@ static FixedReason fixed_now(const Tracked *tracked, int64_t now_us)
     gboolean waits =
         tracked->latest->power == POWER_RUNNING && tracked->latest->responsive && !tracked->booted;
     return waits && now_us - tracked->boot_us > tracked->times->driver_grace_us ? FIXED_NO_DRIVER : FIXED_NO;
+}
+
+/* Counted at the host's memory, which is all that is known of how far it can grow, it would leave nobody anything. Where it
+ * grows at the others' cost, they are reclaimed from, as from any who exceed the pool. */
+static void count_as_held(ServerFacts *facts, uint64_t held_bytes)
+{
+    facts->maximum_bytes = facts->minimum_bytes = held_bytes;
+    facts->balloon_bytes = facts->target_bytes = facts->sample_balloon_bytes = held_bytes;
+    facts->available_bytes = facts->available_bytes == UNKNOWN ? UNKNOWN : 0;
+    facts->unused_bytes = facts->available_bytes;
 }
 
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us)
@@ -406,6 +427,8 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .booted = tracked->booted,
         .busy = tracked->busy || waits || mute || !reachable,
     };
+    if (latest->unlimited)
+        count_as_held(&tracked->facts, tracked_bound(tracked));
 }
 
 const char *tracked_state(const Tracked *tracked)

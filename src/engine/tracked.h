@@ -117,6 +117,9 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
 
 /* Whether it takes part in the account at all: running in some way. */
 gboolean tracked_counts(const Tracked *tracked);
+/* What it may come to hold without anybody's doing: its maximum; of a container without a limit, which nothing bounds, what
+ * it holds now. */
+uint64_t tracked_bound(const Tracked *tracked);
 uint64_t tracked_minimum(const Tracked *tracked, const TrackedDefaults *defaults);
 uint32_t tracked_weight(const Tracked *tracked, const TrackedDefaults *defaults);
 uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *defaults);

@@ -57,6 +57,7 @@ static const Field server_fields[] = {
     {"demand_bytes", "i?"},
     {"committed_bytes", "i?"},
     {"ballooning", "o"},
+    {"unlimited", "b"},
     {"driver", "s?"},
     {"agent", "?"},
     {"stalled_us", "?"},

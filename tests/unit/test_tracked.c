@@ -467,6 +467,31 @@ static void test_impossible_sizes(Desk *desk, gconstpointer data)
     g_assert_cmpuint(look(desk, S)->minimum_bytes, ==, 5 * GIB);
 }
 
+/* A container: at its limit; without one at what it holds, which nobody can lend or lose. */
+static void test_unlimited(Desk *desk, gconstpointer data)
+{
+    desk->facts.kind = SERVER_KIND_LXC;
+    desk->facts.fixed = FIXED_CONTAINER;
+    desk->facts.balloon_bytes = MAX_BYTES;
+    desk->facts.pid = 1;
+    desk->facts.resident_bytes = 300 * MIB;
+    desk->facts.overhead_bytes = 0;
+    desk->facts.available_bytes = MAX_BYTES - 300 * MIB;
+    const ServerFacts *facts = look(desk, 0);
+    g_assert_cmpuint(facts->maximum_bytes, ==, MAX_BYTES);
+    g_assert_cmpuint(facts->overhead_bytes, ==, 0);
+    g_assert_cmpuint(tracked_bound(desk->tracked), ==, MAX_BYTES);
+    desk->facts.unlimited = TRUE;
+    facts = look(desk, S);
+    g_assert_cmpuint(facts->maximum_bytes, ==, 300 * MIB);
+    g_assert_cmpuint(facts->balloon_bytes, ==, 300 * MIB);
+    g_assert_cmpuint(facts->target_bytes, ==, 300 * MIB);
+    g_assert_cmpuint(facts->sample_balloon_bytes - facts->available_bytes, ==, 300 * MIB);
+    g_assert_cmpint(facts->fixed, ==, FIXED_CONTAINER);
+    desk->facts.resident_bytes = UNKNOWN;
+    g_assert_cmpuint(look(desk, S)->maximum_bytes, <=, 4 * KIB);
+}
+
 static void test_residency(Desk *desk, gconstpointer data)
 {
     desk->facts.resident_bytes = 3 * GIB;
@@ -529,6 +554,7 @@ int main(int argc, char **argv)
     ADD("request/returned", test_returned);
     ADD("facts/impossible-sizes", test_impossible_sizes);
     ADD("facts/residency", test_residency);
+    ADD("facts/unlimited", test_unlimited);
     ADD("facts/states", test_states);
     return g_test_run();
 }
