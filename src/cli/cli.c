@@ -15,7 +15,7 @@
 
 const CliVerb *const cli_verbs[] = {
     &verb_status, &verb_list, &verb_show, &verb_explain, &verb_top,     &verb_journal,
-    &verb_events, &verb_set,  &verb_mode, &verb_reserve, &verb_release,
+    &verb_events, &verb_set,  &verb_mode, &verb_reserve, &verb_release, &verb_record,
 };
 const gsize cli_n_verbs = G_N_ELEMENTS(cli_verbs);
 

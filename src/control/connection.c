@@ -15,6 +15,13 @@ typedef struct {
     gboolean is_answer;
 } Chunk;
 
+struct ControlStream {
+    Connection *connection;
+    const char *method; /* NULL: there is none */
+    GDestroyNotify closed;
+    gpointer user_data;
+};
+
 struct Connection {
     int fd;
     ControlCaller caller;
@@ -36,6 +43,7 @@ struct Connection {
 
     gboolean subscribed;
     guint64 lost;
+    ControlStream stream;
     gboolean closing; /* nothing more is read; closed when the output has gone */
     gboolean eof;     /* the client has said all it will */
     gboolean dead;
@@ -174,7 +182,8 @@ static gboolean is_over(const Connection *connection)
         return TRUE;
     if (connection->out.head != NULL)
         return g_get_monotonic_time() - connection->progress_us >= STALLED_LIMIT_US;
-    return connection->closing || (connection->eof && !connection->line_ready && !connection->subscribed);
+    gboolean listens = connection->subscribed || connection->stream.method != NULL;
+    return connection->closing || (connection->eof && !connection->line_ready && !listens);
 }
 
 /* What to wait for next: room to write, something to read, or just the next turn when a line is waiting
@@ -231,6 +240,7 @@ Connection *connection_new(int fd, const ControlCaller *caller, GMainContext *co
     Connection *connection = g_new0(Connection, 1);
     connection->fd = fd;
     connection->caller = *caller;
+    connection->caller.connection = connection;
     connection->answer = answer;
     connection->closed = closed;
     connection->user_data = user_data;
@@ -250,6 +260,7 @@ void connection_free(Connection *connection)
     if (connection == NULL)
         return;
     flush_out(connection); /* a last try, without waiting */
+    control_stream_close(&connection->stream);
     g_source_destroy(connection->source);
     g_source_unref(connection->source);
     g_queue_clear_full(&connection->out, (GDestroyNotify)chunk_free);
@@ -291,4 +302,41 @@ void connection_refuse(Connection *connection, const GError *error)
     push_json(connection, answer, TRUE);
     connection->closing = TRUE;
     arm(connection);
+}
+
+ControlStream *control_stream_open(const ControlCaller *caller, const char *method, GDestroyNotify closed,
+                                   gpointer user_data, GError **error)
+{
+    Connection *connection = caller->connection;
+    if (connection == NULL || connection->stream.method != NULL) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT,
+                    "this connection has a stream already; open another one");
+        return NULL;
+    }
+    connection->stream = (ControlStream){connection, method, closed, user_data};
+    return &connection->stream;
+}
+
+void control_stream_close(ControlStream *stream)
+{
+    ControlStream was = *stream;
+    *stream = (ControlStream){0};
+    if (was.method != NULL)
+        was.closed(was.user_data);
+}
+
+gboolean control_stream_ready(const ControlStream *stream)
+{
+    const Connection *connection = stream->connection;
+    return !connection->closing && !connection->dead && connection->out_bytes < CONTROL_STREAM_LIMIT_BYTES;
+}
+
+void control_stream_send(ControlStream *stream, json_t *params)
+{
+    g_autoptr(json_t) notification =
+        json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", stream->method, "params", params);
+    if (!stream->connection->dead && notification != NULL) {
+        push_json(stream->connection, notification, FALSE);
+        arm(stream->connection);
+    }
 }

@@ -1,5 +1,5 @@
 /* The control methods, each a small function in one table. */
-#include "control/methods.h"
+#include "control/methods_private.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/explain.h"
@@ -226,14 +226,18 @@ static json_t *method_release(Engine *engine, json_t *params, GError **error)
     return json_pack("{s:I}", "released", (json_int_t)id);
 }
 
+/* A method asks either for the engine alone or for its caller, too. */
 static const struct {
     const char *name;
     Method method;
+    json_t *(*of_caller)(Engine *engine, const ControlCaller *caller, json_t *params, GError **error);
 } methods[] = {
-    {"status", method_status},   {"list", method_list},       {"show", method_show},
-    {"explain", method_explain}, {"mode", method_mode},       {"set", method_set},
-    {"journal", method_journal}, {"reserve", method_reserve}, {"reservations", method_reservations},
-    {"release", method_release},
+    {"status", method_status, NULL},   {"list", method_list, NULL},
+    {"show", method_show, NULL},       {"explain", method_explain, NULL},
+    {"mode", method_mode, NULL},       {"set", method_set, NULL},
+    {"journal", method_journal, NULL}, {"reserve", method_reserve, NULL},
+    {"release", method_release, NULL}, {"reservations", method_reservations, NULL},
+    {"record", NULL, method_record},
 };
 
 json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer user_data,
@@ -255,7 +259,8 @@ json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t
             return NULL;
         }
         g_autoptr(GError) problem = NULL;
-        json_t *result = methods[i].method(engine, params, &problem);
+        json_t *result = methods[i].of_caller ? methods[i].of_caller(engine, caller, params, &problem)
+                                              : methods[i].method(engine, params, &problem);
         if (!result)
             g_propagate_error(error, g_steal_pointer(&problem));
         return result;

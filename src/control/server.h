@@ -11,11 +11,14 @@
 #include <glib.h>
 #include <jansson.h>
 
+struct Connection;
+
 typedef struct {
     uid_t uid;
     gid_t gid;
     pid_t pid;
-    gboolean operator_; /* root, the daemon's own user, or a member of the control group */
+    gboolean operator_;            /* root, the daemon's own user, or a member of the control group */
+    struct Connection *connection; /* (nullable) its own; for control_stream_open() alone */
 } ControlCaller;
 
 /*
@@ -47,3 +50,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlServer, control_server_free)
  * method `events` (handled in the server itself). @data is borrowed. Costs nothing without subscribers. */
 void control_server_emit(ControlServer *server, const char *type, json_t *data);
 guint control_server_subscribers(const ControlServer *server);
+
+/*
+ * A stream: notifications of one method to one connection, in order and none left out, until it closes. Nothing waits
+ * for its reader: whoever sends asks control_stream_ready() first, and leaves out what is not to be kept.
+ */
+typedef struct ControlStream ControlStream;
+
+/*
+ * control_stream_open: from within a dispatch, to the connection that asked.
+ * @method:  of the notifications; a static string
+ * @closed:  called once with @user_data when the connection is over; the stream is gone then
+ * AEROSTAT_ERROR_CONFLICT when that connection has a stream already.
+ */
+ControlStream *control_stream_open(const ControlCaller *caller, const char *method, GDestroyNotify closed,
+                                   gpointer user_data, GError **error);
+/* control_stream_close: nothing more is sent; the connection stays. Calls @closed. */
+void control_stream_close(ControlStream *stream);
+/* control_stream_ready: less than CONTROL_STREAM_LIMIT_BYTES wait for its reader. */
+#define CONTROL_STREAM_LIMIT_BYTES ((gsize)2 * 1024 * 1024)
+gboolean control_stream_ready(const ControlStream *stream);
+/* control_stream_send: @params (transfer full), an object. */
+void control_stream_send(ControlStream *stream, json_t *params);

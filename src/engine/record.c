@@ -59,8 +59,8 @@ static void tell(EngineRecord *record, const RecordedBeat *beat)
     }
     if (!record->begun) {
         record->begun = TRUE;
-        g_autofree char *header = recording_encoder_header(record->encoder, beat->host, beat->mode,
-                                                           record->engine->wall_s());
+        g_autofree char *header =
+            recording_encoder_header(record->encoder, beat->host, beat->mode, record->engine->wall_s());
         record->sink.line(header, record->sink.user_data);
     }
     g_autofree char *line = recording_encoder_beat(record->encoder, beat);

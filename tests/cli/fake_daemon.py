@@ -189,6 +189,17 @@ class Daemon:
     def do_events(self, params):
         return {"subscribed": True}
 
+    def do_record(self, params):
+        return {"recording": True}
+
+    def first_lines(self):
+        """A recording of two beats, three of them lost in between."""
+        facts = {s["name"]: {"max": s["maximum_bytes"], "min": s["minimum_bytes"], "weight": s["weight"]}
+                 for s in self.servers[:2]}
+        return [{"aerostat_recording": 1, "version": "0.1.0", "started": T0_US // 10**6, "mode": self.mode,
+                 "pool_bytes": 24 * GIB, "slack_bytes": GIB}, {"t": 0, "servers": facts},
+                {"t": 2_000_000, "lost": 3, "servers": facts}]
+
     def first_events(self):
         events = [("host", self.host())]
         if self.servers:
@@ -286,9 +297,12 @@ def main():
                 subscribed.add(client)
                 if not args.live:
                     client.sendall(b"".join(notification(*event) for event in daemon.first_events()))
-                if args.close_after_events:
-                    drop(client)
-                    return
+            if method == "record":
+                client.sendall(b"".join(dump({"jsonrpc": "2.0", "method": "record", "params": {"line": json.dumps(line)}})
+                                        for line in daemon.first_lines()))
+            if method in ("events", "record") and args.close_after_events:
+                drop(client)
+                return
 
     while True:
         for key, _ in selector.select(0.2 if args.live else None):

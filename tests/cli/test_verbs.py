@@ -17,7 +17,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 AEROSTAT = ""
-VERBS = ("status", "list", "show", "explain", "top", "journal", "events", "set", "mode")
+VERBS = ("status", "list", "show", "explain", "top", "journal", "events", "set", "mode", "record")
 PATIENCE_S = 30
 # What no output may hold: control characters but the newline, and characters that turn the direction of text.
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
@@ -91,6 +91,8 @@ class Offline(unittest.TestCase):
                             (("set", "a", "--minimum", "120%"), "120%"), (("set", "a", "--weight", "0"), "1 to 10000"),
                             (("set", "a", "--weight", "many"), '"many"'), (("journal", "-n", "0"), "1 to 1000"),
                             (("journal", "-n", "9999"), "1 to 1000"), (("events", "--only", "x"), "none of host"),
+                            (("record", "-", "--json"), "both want"), (("record", "x", "-n", "0"), "whole number"),
+                            (("record",), "needs more"),
                             (("show", b"\xff"), "not UTF-8")):
             with self.subTest(args=args):
                 status, out, err = run(*args, AEROSTAT_SOCKET="/nonexistent")
@@ -101,7 +103,7 @@ class Offline(unittest.TestCase):
 
     def test_no_daemon(self):
         for verb in VERBS:
-            args = {"show": ("x",), "explain": ("x",), "set": ("x", "-w", "5")}.get(verb, ())
+            args = {"show": ("x",), "explain": ("x",), "set": ("x", "-w", "5"), "record": ("-",)}.get(verb, ())
             with self.subTest(verb=verb):
                 status, out, err = run("--socket", "/nonexistent/s", verb, *args)
                 self.assertEqual((status, out), (1, ""))
@@ -265,6 +267,30 @@ class Verbs(unittest.TestCase):
             process.stdout.readline()
             process.stdout.close()
             self.assertIn(process.wait(PATIENCE_S), (-signal.SIGPIPE, 1))
+
+    def test_record(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "one.recording")
+            out = self.good("record", path, "--seconds", "1")
+            for words in (path, "2 servers, 2 beats in 2.0 s", "3 beats are missing", "aerostat-sim"):
+                self.assertIn(words, out)
+            with open(path, encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file]
+            self.assertEqual((len(lines), lines[0]["aerostat_recording"], lines[2]["lost"]), (3, 1, 3))
+            self.assertIn("--force", self.bad("record", path))
+            summary = json.loads(self.good("record", path, "-f", "-n", "1", "--json"))
+            self.assertEqual(summary, {"file": path, "servers": 2, "beats": 2, "lost": 3, "duration_us": 2_000_000,
+                                       "size_bytes": os.path.getsize(path)})
+            self.assertIn("No such file or directory", self.bad("record", os.path.join(folder, "none", "x")))
+            self.assertIn("--force", self.bad("record", folder))
+            with FakeDaemon("--close-after-events") as daemon:
+                status, out, err = run("-s", daemon.socket, "record", path, "--force")
+            self.assertEqual(status, 1)
+            self.assertIn("closed the connection", err)
+            self.assertIn("2 beats", out)
+            kept = os.path.getsize(path)
+            self.assertEqual(run("-s", os.path.join(folder, "none"), "record", path, "--force")[0], 1)
+            self.assertEqual(os.path.getsize(path), kept, "replaced although there was nothing to record")
 
     def test_top_once(self):
         for columns in ("40", "80", "160", "250"):

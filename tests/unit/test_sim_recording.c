@@ -94,7 +94,7 @@ static void test_round_trip(Paper *paper, gconstpointer data)
     facts[1].fixed = FIXED_HUGEPAGES;
     g_assert_true(write_beat(paper, 500 * S, &host, names, facts, 2));
     g_assert_false(write_beat(paper, 501 * S, &host, names, facts, 2)); /* nothing changed */
-    facts[0].sample_us = 499 * S;                        /* before the recording began */
+    facts[0].sample_us = 499 * S;                                       /* before the recording began */
     facts[0].available_bytes = GIB;
     facts[0].hold = HOLD_RESTING;
     facts[0].weight = 250;
