@@ -7,6 +7,7 @@
 #include "recording/recording.h"
 #include "sim/replay.h"
 #include "sim/report.h"
+#include "sim/whatif.h"
 
 #define EXIT_FAILED  1
 #define EXIT_USAGE   2
@@ -87,17 +88,51 @@ static gboolean is_recording(const char *path)
     return first == '{';
 }
 
-static Scenario *load(const Options *options, gboolean recording, FILE *err, GError **error)
+/* What a file has to say: a scenario, and of a recording also what it was as it stands. */
+typedef struct {
+    Scenario *scenario;
+    Scenario *was; /* (nullable): a recording without the --set */
+    char *about;   /* (nullable): of a recording */
+} Loaded;
+
+static void loaded_clear(Loaded *loaded)
+{
+    g_clear_pointer(&loaded->scenario, scenario_free);
+    g_clear_pointer(&loaded->was, scenario_free);
+    g_free(loaded->about);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Loaded, loaded_clear)
+
+static void warn(const Options *options, const Recording *recording, FILE *err)
+{
+    if (recording->note)
+        fprintf(err, "aerostat-sim: %s: %s\n", options->path, recording->note);
+    if (recording->lost > 0)
+        fprintf(err, "aerostat-sim: %s: %" G_GUINT64_FORMAT " beats are missing in it\n", options->path,
+                recording->lost);
+    if (replay_pool_moved(recording))
+        fprintf(err,
+                "aerostat-sim: %s: its pool changed meanwhile; it is replayed with what it was at first\n",
+                options->path);
+}
+
+static gboolean load(const Options *options, gboolean is_recording, FILE *err, Loaded *ret, GError **error)
 {
     const char *const *sets = (const char *const *)options->sets;
+    if (!is_recording) {
+        ret->scenario = scenario_load(options->path, sets, error);
+        return ret->scenario != NULL;
+    }
+    g_autoptr(Recording) recording = recording_load(options->path, error);
     if (!recording)
-        return scenario_load(options->path, sets, error);
-    g_autoptr(Recording) read = recording_load(options->path, error);
-    if (!read)
-        return NULL;
-    if (read->note)
-        fprintf(err, "aerostat-sim: %s: %s\n", options->path, read->note);
-    return replay_scenario(read, options->path, sets, error);
+        return FALSE;
+    warn(options, recording, err);
+    g_autofree char *base = g_path_get_basename(options->path);
+    ret->about = whatif_about(recording, base);
+    if (sets && *sets && !(ret->was = replay_scenario(recording, options->path, NULL, error)))
+        return FALSE;
+    ret->scenario = replay_scenario(recording, options->path, sets, error);
+    return ret->scenario != NULL;
 }
 
 static gboolean write_svg(const Options *options, const Report *report, GError **error)
@@ -114,39 +149,63 @@ static gboolean write_svg(const Options *options, const Report *report, GError *
     return TRUE;
 }
 
-static void print(const Options *options, const Report *report, gboolean recording, FILE *out)
+static void print_json(const Report *report, const Report *was, FILE *out)
+{
+    g_autoptr(json_t) object = report_json(report);
+    if (was) {
+        g_autoptr(json_t) before = report_json(was);
+        json_object_set(object, "as_recorded", before);
+    }
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    fprintf(out, "%s\n", text);
+    free(text);
+}
+
+static void print(const Options *options, const Loaded *loaded, const Report *report, const Report *was,
+                  FILE *out)
 {
     if (options->json) {
-        g_autoptr(json_t) object = report_json(report);
-        char *text = json_dumps(object, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        fprintf(out, "%s\n", text);
-        free(text);
+        print_json(report, was, out);
+        return;
+    }
+    if (loaded->about)
+        fputs(loaded->about, out);
+    if (was) {
+        g_autofree char *text = whatif_text(was, report, (const char *const *)options->sets);
+        fputs(text, out);
         return;
     }
     g_autofree char *table = report_table(report);
     fputs(table, out);
-    if (!recording || report->outcomes->len == 0)
+    if (!loaded->about || report->outcomes->len == 0)
         return;
     const Outcome *first = &g_array_index(report->outcomes, Outcome, 0);
     g_autofree char *list = report_short(report->scenario, first->run);
     fprintf(out, "\nUnder %s:\n%s", first->ops->name, list);
 }
 
+static Report *run_policies(const Options *options, const Scenario *scenario, const char *policy)
+{
+    Report *report = report_new(scenario);
+    for (guint i = 0; i < N_MANAGERS; i++)
+        if (g_str_equal(policy, "all") || g_str_equal(policy, MANAGERS[i]->name))
+            report_run(report, MANAGERS[i], options->svg ? HISTORY_ROWS : 0);
+    return report;
+}
+
 static int run(const Options *options, FILE *out, FILE *err)
 {
     g_autoptr(GError) error = NULL;
+    g_auto(Loaded) loaded = {0};
     gboolean recording = is_recording(options->path);
-    g_autoptr(Scenario) scenario = load(options, recording, err, &error);
-    if (!scenario) {
+    if (!load(options, recording, err, &loaded, &error)) {
         fprintf(err, "aerostat-sim: %s\n", error->message);
         return EXIT_FAILED;
     }
     const char *policy = options->policy ? options->policy : recording ? "aerostat" : "all";
-    g_autoptr(Report) report = report_new(scenario);
-    for (guint i = 0; i < N_MANAGERS; i++)
-        if (g_str_equal(policy, "all") || g_str_equal(policy, MANAGERS[i]->name))
-            report_run(report, MANAGERS[i], options->svg ? HISTORY_ROWS : 0);
-    print(options, report, recording, out);
+    g_autoptr(Report) report = run_policies(options, loaded.scenario, policy);
+    g_autoptr(Report) was = loaded.was ? run_policies(options, loaded.was, policy) : NULL;
+    print(options, &loaded, report, was, out);
     if (options->svg && !write_svg(options, report, &error)) {
         fprintf(err, "aerostat-sim: %s\n", error->message);
         return EXIT_FAILED;

@@ -101,6 +101,32 @@ static void retell(Retold *retold, const char *name, const RecordedFacts *row)
     retell_use(retold, at_us, used_of(facts, guest_watermark(facts->maximum_bytes)));
 }
 
+gboolean replay_pool_moved(const Recording *recording)
+{
+    uint64_t first = recording->host.pool_bytes;
+    for (guint i = 0; i < recording->pools->len; i++) {
+        uint64_t pool = g_array_index(recording->pools, RecordedPool, i).host.pool_bytes;
+        if (u64_max(pool, first) - u64_min(pool, first) > first / 100)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* What they held then does not fit a smaller pool, and would show as overcommitted by nobody's doing. */
+static void fit_starts(Scenario *scenario)
+{
+    uint64_t sum = 0;
+    for (guint i = 0; i < scenario->guests->len; i++) {
+        const GuestSpec *spec = scenario->guests->pdata[i];
+        sum = u64_add_sat(sum, u64_add_sat(spec->start_bytes, spec->overhead_bytes));
+    }
+    for (guint i = 0; sum > scenario->pool_bytes && i < scenario->guests->len; i++) {
+        GuestSpec *spec = scenario->guests->pdata[i];
+        if (spec->fixed == FIXED_NO)
+            spec->start_bytes = UNKNOWN;
+    }
+}
+
 Scenario *replay_scenario(const Recording *recording, const char *path, const char *const *sets,
                           GError **error)
 {
@@ -131,6 +157,8 @@ Scenario *replay_scenario(const Recording *recording, const char *path, const ch
     }
     if (sets && *sets && !scenario_apply_sets(scenario, sets, error))
         return NULL;
+    if (scenario->pool_bytes < recording->host.pool_bytes)
+        fit_starts(scenario);
     if (!scenario_finish(scenario, path, error))
         return NULL;
     return g_steal_pointer(&scenario);

@@ -99,7 +99,9 @@ class Record(unittest.TestCase):
     def test_replayed_as_it_was_nobody_is_short(self):
         status, out, err = simulate(self.file)
         self.assertEqual((status, err), (0, ""), out)
-        for words in ("day.recording", "2 servers", "pool 1.3 GiB"):
+        for words in ("day.recording", "2 servers", "a pool of 1.3 GiB"):
+            self.assertIn(words, out)
+        for words in ("recorded from", "decisions", "Nobody would have been short"):
             self.assertIn(words, out)
         status, out, err = simulate(self.file, "--json")
         self.assertEqual((status, err), (0, ""), out)
@@ -118,6 +120,19 @@ class Record(unittest.TestCase):
         self.assertEqual(report["pool_bytes"], POOL_BYTES // 2)
         self.assertGreater(less["stall_s"], as_it_was["stall_s"] + 1)
         self.assertLess(less["work_percent"], as_it_was["work_percent"])
+        self.assertEqual((less["overcommitted_byte_s"], report["as_recorded"]["pool_bytes"]), (0, POOL_BYTES))
+        status, out, err = simulate(self.file, "--set", "pool=50%")
+        self.assertEqual((status, err), (0, ""), out)
+        for words in ("as recorded", "pool=50%", "650 MiB", "held on average", "less work", "needy would have been short"):
+            self.assertIn(words, out)
+
+    def test_replayed_with_other_weights(self):
+        status, out, err = simulate(self.file, "--set", "pool=60%", "--set", "weight.idle=1000")
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertIn("Changed: pool=60% weight.idle=1000", out)
+        status, out, err = simulate(self.file, "--set", "weight.nobody=5")
+        self.assertEqual((status, out, len(err.splitlines())), (1, "", 1))
+        self.assertIn("nobody", err)
 
     def test_what_is_there_is_not_overwritten(self):
         before = self.file.read_bytes()
