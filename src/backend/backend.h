@@ -96,6 +96,7 @@ typedef struct {
     Ballooning ballooning;
     const char *kernel, *initramfs, *command_line; /* (nullable) direct boot */
     const char *disk, *disk_format; /* (nullable) a disk of its own, already made; "qcow2", "raw" */
+    const char *network;            /* (nullable) the hypervisor's name of a network; none without */
 } BackendSpec;
 
 typedef struct {

@@ -48,6 +48,15 @@ static const BackendOps ops = {
     .observe = observe,
     .set_target = action_set_target,
     .ask_fresh = action_ask_fresh,
+    .start = power_start,
+    .shutdown = power_shutdown,
+    .stop = power_stop,
+    .configure = power_configure,
+    .create = power_create,
+    .remove = power_remove,
+    .set_aside = power_set_aside,
+    .take_back = power_take_back,
+    .purge = power_purge,
     .free = libvirt_backend_free,
 };
 

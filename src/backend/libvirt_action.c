@@ -163,8 +163,7 @@ static void refusal_free(gpointer data)
     g_free(refusal);
 }
 
-/* Answers from the main loop, never from within the request. */
-static void refuse(LibvirtBackend *backend, const char *id, BackendDone done, gpointer user_data,
+void action_refuse(LibvirtBackend *backend, const char *id, BackendDone done, gpointer user_data,
                    AerostatError code, const char *message)
 {
     Refusal *refusal = g_new0(Refusal, 1);
@@ -184,15 +183,15 @@ static Server *askable(LibvirtBackend *backend, const char *id, BackendDone done
 {
     Server *server = g_hash_table_lookup(backend->servers, id);
     if (!server || !server->listed)
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_NOT_FOUND, "no such server");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_NOT_FOUND, "no such server");
     else if (!backend->link)
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, "libvirt is not connected");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, "libvirt is not connected");
     else if (server->admission != ADMITTED)
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, "its QEMU does not answer");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, "its QEMU does not answer");
     else if (!server->sample.running)
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_CONFLICT, "it is not running");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_CONFLICT, "it is not running");
     else if (g_strcmp0(server->definition.driver, "virtio-balloon") != 0)
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_CONFLICT, "it has no balloon");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_CONFLICT, "it has no balloon");
     else
         return server;
     return NULL;
@@ -214,8 +213,8 @@ static void supersede_waiting(LibvirtBackend *backend, Server *server)
         if (call->run != run_target)
             continue;
         g_queue_delete_link(&server->waiting, l);
-        refuse(backend, server->id, call->user_done, call->user_data, AEROSTAT_ERROR_CONFLICT,
-               "set balloon: a newer size was asked for before this one was set");
+        action_refuse(backend, server->id, call->user_done, call->user_data, AEROSTAT_ERROR_CONFLICT,
+                      "set balloon: a newer size was asked for before this one was set");
         call_free(call);
         return;
     }
@@ -228,7 +227,7 @@ void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDon
     Action *action;
     Call *call;
     if (bytes == 0) {
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_INVALID, "set balloon: 0 is no size");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_INVALID, "set balloon: 0 is no size");
         return;
     }
     server = askable(backend, id, done, user_data);
@@ -268,7 +267,8 @@ void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer 
     LibvirtBackend *backend = (LibvirtBackend *)base;
     Server *server;
     if (backend->read_only) {
-        refuse(backend, id, done, user_data, AEROSTAT_ERROR_DENIED, "nothing is touched in observe mode");
+        action_refuse(backend, id, done, user_data, AEROSTAT_ERROR_DENIED,
+                      "nothing is touched in observe mode");
         return;
     }
     server = askable(backend, id, done, user_data);

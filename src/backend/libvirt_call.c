@@ -2,7 +2,8 @@
  * One blocking call: it runs on a worker, is answered by a deadline on the engine's thread whatever happens, and is
  * kept until it has really returned.
  *
- * Lanes: LANES calls at most are under way at once; a call that passes its deadline leaves its lane. Each call has a
+ * Lanes: LANES calls at most are under way at once, besides the long ones that somebody has asked for by hand (a start);
+ * a call that passes its deadline leaves its lane. Each call has a
  * connection to itself while it runs, for two reasons. libvirtd reads no more than 5 requests of one client at a time
  * (max_client_requests), so calls that hang in a QEMU would soon stop every other one. And up to libvirt 10.0 a second
  * call on a connection may not be sent at all while the first one waits: the first one's thread does the I/O of both,
@@ -89,7 +90,7 @@ GThreadPool *call_pool_new(void)
 
 static void leave_lane(LibvirtBackend *backend, Call *call)
 {
-    if (!call->outside)
+    if (!call->outside && !call->is_long)
         backend->lanes--;
 }
 
@@ -182,7 +183,7 @@ static void call_run(LibvirtBackend *backend, Call *call)
 {
     call->state = CALL_RUNNING;
     if (!call->outside) {
-        backend->lanes++;
+        backend->lanes += call->is_long ? 0 : 1;
         call->generation = backend->generation;
         if (backend->idle->len)
             call->conn = g_ptr_array_steal_index_fast(backend->idle, backend->idle->len - 1);
@@ -198,7 +199,7 @@ static void call_run(LibvirtBackend *backend, Call *call)
 void call_start(LibvirtBackend *backend, Call *call)
 {
     call->backend = backend;
-    if (call->outside) {
+    if (call->outside || (call->is_long && backend->link)) {
         call_run(backend, call);
         return;
     }

@@ -57,14 +57,12 @@ static uint64_t maximum_of(xmlXPathContext *context)
     return bytes;
 }
 
-static FixedReason fixed_of(xmlXPathContext *context, gboolean has_balloon)
+#define MARK "/domain/metadata/*[local-name()='server' and namespace-uri()='" AEROSTAT_METADATA_URI "'"
+
+static FixedReason fixed_of(xmlXPathContext *context, const Definition *definition)
 {
-    if (!has_balloon)
-        return has(context,
-                   "/domain/metadata/*[local-name()='server' and namespace-uri()='" AEROSTAT_METADATA_URI
-                   "' and @ballooning='off']")
-                   ? FIXED_DISABLED_BY_OWNER
-                   : FIXED_NO_DRIVER;
+    if (!definition->has_balloon)
+        return definition->marked_off ? FIXED_DISABLED_BY_OWNER : FIXED_NO_DRIVER;
     /* All of these map guest RAM through VFIO, which pins every page: the balloon takes from the guest, and the host
      * gets nothing. A vDPA network device and an NVMe disk by userspace driver do just the same. */
     if (has(context, "/domain/devices/hostdev[@type='pci' or @type='mdev']"
@@ -86,7 +84,12 @@ static void fill(xmlXPathContext *context, Definition *definition)
     g_autofree char *period = string_of(context, "string(/domain/devices/memballoon/stats/@period)");
     guint64 seconds;
     definition->driver = balloon ? "virtio-balloon" : "none";
-    definition->fixed = fixed_of(context, balloon);
+    definition->has_balloon = balloon;
+    definition->preallocated = has(context, "/domain/memoryBacking/allocation[@mode='immediate']");
+    definition->locked = has(context, "/domain/memoryBacking/locked");
+    definition->marked_off = has(context, MARK " and @ballooning='off']");
+    definition->aside = has(context, MARK " and @aside]");
+    definition->fixed = fixed_of(context, definition);
     definition->maximum_bytes = maximum_of(context);
     definition->deflates_on_oom = has(context, "/domain/devices/memballoon[@autodeflate='on']");
     definition->reports_free_pages = has(context, "/domain/devices/memballoon[@freePageReporting='on']");

@@ -2,6 +2,7 @@
  * The inside of the libvirt backend. Its files, in the order of dependence:
  *
  *   libvirt_definition  a domain's XML -> plain facts                        pure
+ *   libvirt_define      a domain's XML changed, or written anew              pure
  *   libvirt_stats       what a worker asks libvirt and makes of the answers  worker threads
  *   libvirt_call        one blocking call: worker, deadline, late return     engine thread
  *   libvirt_link        the link: made, lost, made again                     engine thread
@@ -10,6 +11,7 @@
  *   libvirt_process     its QEMU process: pid, overhead                      engine thread
  *   libvirt_observe     one observation, and the search for a hung server    engine thread
  *   libvirt_action      targets, fresh statistics, polling, jobs             engine thread
+ *   libvirt_power       start, stop, definitions, setting aside              engine thread, and its workers
  *
  * Threads: everything belongs to the engine's thread, but a Call's @data and @error belong to its worker from
  * call_start() until the call has returned.
@@ -43,10 +45,24 @@ typedef struct {
     unsigned stats_period_s; /* 0: polling is off */
     gboolean deflates_on_oom;
     gboolean reports_free_pages;
+    gboolean has_balloon, preallocated, locked;
+    gboolean marked_off; /* by its owner's wish */
+    gboolean aside;      /* set aside: not shown to anybody */
 } Definition;
 
 /* definition_parse: FALSE when @xml is no domain; *ret untouched then. Any bytes are safe. */
 gboolean definition_parse(const char *xml, Definition *ret);
+
+/* ---- libvirt_define.c: (transfer full) XML, or NULL when @xml is no domain; any bytes are safe */
+
+/* define_ballooning: off keeps in our mark what was there before, for the way back. */
+char *define_ballooning(const char *xml, Ballooning ballooning);
+/* define_aside: marks it as set aside from @name; NULL takes the mark away. define_aside_of: (nullable) that name. */
+char *define_aside(const char *xml, const char *name, gboolean autostart);
+char *define_aside_of(const char *xml, gboolean *ret_autostart);
+/* define_disks: (element-type utf8) the files that are its disks, without CD-ROMs */
+GPtrArray *define_disks(const char *xml);
+char *define_new(const BackendSpec *spec, gboolean kvm);
 
 /* ---- libvirt_stats.c: runs on workers; plain data comes out */
 
@@ -64,9 +80,11 @@ typedef struct {
 
 typedef struct {
     char id[VIR_UUID_STRING_BUFLEN];
-    char *name;    /* owned; valid UTF-8 without control characters */
-    int domain_id; /* -1: not running */
-    char *xml;     /* owned; NULL unless wanted and read */
+    char *name;          /* owned; valid UTF-8 without control characters */
+    int domain_id;       /* -1: not running */
+    gboolean persistent; /* valid with @xml */
+    char *xml;           /* owned; NULL unless wanted and read */
+    char *next_xml;      /* owned; the persistent definition, where @xml is a running machine's */
 } Listed;
 
 typedef struct {
@@ -118,6 +136,7 @@ struct Call {
     int64_t patience_us; /* 0: no deadline */
     gboolean urgent;     /* before others that wait for a lane */
     gboolean outside;    /* needs no lane: the connection's own calls, and /proc */
+    gboolean is_long;    /* has a connection and takes no lane: others do not wait for it */
 
     /* call_start()'s own. */
     LibvirtBackend *backend; /* NULL once the backend is gone */
@@ -188,6 +207,8 @@ struct Server {
     gboolean definition_stale;
     int64_t definition_us;
     Definition definition;
+    NextStart next_start;
+    gboolean persistent;
 
     Sample sample;
     uint64_t cached_bytes; /* libvirt's copy of the balloon size, up to 1 s behind */
@@ -259,6 +280,22 @@ void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDon
 void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer user_data);
 /* action_look_after: switches polling on and looks for jobs where it is time to. */
 void action_look_after(LibvirtBackend *backend);
+
+/* Answers from the main loop, never from within the request. */
+void action_refuse(LibvirtBackend *backend, const char *id, BackendDone done, gpointer user_data,
+                   AerostatError code, const char *message);
+
+/* ---- libvirt_power.c */
+void power_start(Backend *base, const char *id, BackendDone done, gpointer user_data);
+void power_shutdown(Backend *base, const char *id, BackendDone done, gpointer user_data);
+void power_stop(Backend *base, const char *id, BackendDone done, gpointer user_data);
+void power_configure(Backend *base, const char *id, Ballooning ballooning, BackendDone done,
+                     gpointer user_data);
+void power_create(Backend *base, const BackendSpec *spec, BackendDone done, gpointer user_data);
+void power_remove(Backend *base, const char *id, BackendDone done, gpointer user_data);
+void power_set_aside(Backend *base, const char *id, const char *keep, BackendDone done, gpointer user_data);
+void power_take_back(Backend *base, const char *id, const char *keep, BackendDone done, gpointer user_data);
+void power_purge(Backend *base, const char *id, const char *keep, BackendDone done, gpointer user_data);
 
 /* ---- libvirt.c */
 

@@ -128,10 +128,24 @@ static void look_for_missed_reset(LibvirtBackend *backend, Server *server, const
 
 /* ---- facts in */
 
-static void apply_definition(Server *server, const char *xml)
+static NextStart next_start_of(const Definition *definition)
 {
-    if (!definition_parse(xml, &server->definition))
+    if (definition->has_balloon)
+        return NEXT_START_ON;
+    return definition->marked_off ? NEXT_START_DISABLED : NEXT_START_OFF;
+}
+
+static void apply_definition(Server *server, const Listed *listed)
+{
+    Definition next;
+    const char *next_xml = listed->next_xml;
+    if (!definition_parse(listed->xml, &server->definition))
         return;
+    if (!next_xml && listed->domain_id < 0)
+        next_xml = listed->xml;
+    server->persistent = listed->persistent;
+    server->next_start =
+        next_xml && definition_parse(next_xml, &next) ? next_start_of(&next) : NEXT_START_UNKNOWN;
     server->defined = TRUE;
     server->definition_stale = FALSE;
     server->definition_us = g_get_monotonic_time();
@@ -144,7 +158,7 @@ void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *
     g_free(server->name);
     server->name = g_strdup(listed->name);
     if (listed->xml)
-        apply_definition(server, listed->xml);
+        apply_definition(server, listed);
     if (server->event_us > asked_us)
         return;
     if (listed->domain_id < 0) {
@@ -265,7 +279,8 @@ static void fill_running(BackendServer *facts, Server *server, const char *proc)
 BackendServer *server_facts(Server *server, const char *proc)
 {
     BackendServer *facts;
-    if (server->sample.maximum_bytes == UNKNOWN && server->definition.maximum_bytes == UNKNOWN)
+    gboolean sized = server->sample.maximum_bytes != UNKNOWN || server->definition.maximum_bytes != UNKNOWN;
+    if (!sized || server->definition.aside)
         return NULL;
     facts = g_new0(BackendServer, 1);
     facts->id = g_strdup(server->id);
@@ -278,6 +293,12 @@ BackendServer *server_facts(Server *server, const char *proc)
     facts->boot_count = server->boot_count;
     facts->deflates_on_oom = server->definition.deflates_on_oom;
     facts->reports_free_pages = server->definition.reports_free_pages;
+    facts->has_balloon = server->definition.has_balloon;
+    facts->preallocated = server->definition.preallocated;
+    facts->locked = server->definition.locked;
+    facts->marked_off = server->definition.marked_off;
+    facts->next_start = server->next_start;
+    facts->persistent = server->persistent;
     facts->fixed = server->definition.fixed;
     facts->driver = g_strdup(server->definition.driver);
     facts->balloon_bytes = facts->guest_update_s = UNKNOWN;

@@ -12,6 +12,7 @@ void listed_free(Listed *listed)
         return;
     g_free(listed->name);
     g_free(listed->xml);
+    g_free(listed->next_xml);
     g_free(listed);
 }
 
@@ -100,6 +101,9 @@ static Listed *listed_new(virDomainPtr domain, GHashTable *known)
     if (!g_hash_table_contains(known, listed->id)) {
         /* Allocated by libvirt with malloc; GLib's is the same. A domain that has just gone has none. */
         listed->xml = virDomainGetXMLDesc(domain, 0);
+        listed->persistent = virDomainIsPersistent(domain) == 1;
+        if (listed->domain_id >= 0 && listed->persistent)
+            listed->next_xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
     }
     return listed;
 }

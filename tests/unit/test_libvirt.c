@@ -639,7 +639,103 @@ static void test_definitions(void)
         g_assert_cmpuint(definition.stats_period_s, ==, has_balloon ? 7 : 0);
         g_assert_cmpint(definition.deflates_on_oom, ==, has_balloon);
         g_assert_cmpint(definition.reports_free_pages, ==, has_balloon);
+        g_assert_cmpint(definition.has_balloon, ==, has_balloon);
+        g_assert_cmpint(definition.locked, ==, strstr(table[i].xml, "<locked/>") != NULL);
+        g_assert_cmpint(definition.preallocated, ==, strstr(table[i].xml, "immediate") != NULL);
+        g_assert_cmpint(definition.marked_off, ==, strstr(table[i].xml, "urn:aerostat:server:1") != NULL);
+        g_assert_false(definition.aside);
     }
+}
+
+static Definition parsed(const char *xml)
+{
+    Definition definition;
+    g_assert_nonnull(xml);
+    g_assert_true(definition_parse(xml, &definition));
+    return definition;
+}
+
+/* Off and on again: what is there afterwards takes part, and what was there before is there again. */
+static void test_define_ballooning(void)
+{
+    static const char *const before[] = {
+        DOMAIN(DEVICES("")),
+        DOMAIN("<currentMemory>5</currentMemory>" DEVICES("")),
+        DOMAIN("<devices><memballoon model='virtio-transitional'/></devices>"),
+        DOMAIN(BACKING("<allocation mode='ondemand' threads='2'/><access mode='shared'/>")),
+        DOMAIN(OFF_BY_OWNER("urn:another") DEVICES("")),
+        "<domain/>",
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(before); i++) {
+        g_autofree char *off = define_ballooning(before[i], BALLOONING_OFF_LOCKED);
+        Definition definition = parsed(off);
+        g_assert_cmpint(definition.fixed, ==, FIXED_DISABLED_BY_OWNER);
+        g_assert_true(definition.preallocated && definition.locked && definition.marked_off);
+        g_assert_null(strstr(off, "currentMemory"));
+        g_autofree char *milder = define_ballooning(off, BALLOONING_OFF);
+        definition = parsed(milder);
+        g_assert_true(definition.preallocated && !definition.locked);
+        g_assert_cmpint(definition.fixed, ==, FIXED_DISABLED_BY_OWNER);
+        g_autofree char *on = define_ballooning(milder, BALLOONING_ON);
+        definition = parsed(on);
+        g_assert_cmpint(definition.fixed, ==, FIXED_NO);
+        g_assert_true(definition.deflates_on_oom && definition.reports_free_pages);
+        g_assert_cmpuint(definition.stats_period_s, >, 0);
+        g_assert_false(definition.preallocated || definition.locked || definition.marked_off);
+        g_assert_nonnull(strstr(on, "org.aerostat.agent.0"));
+        g_assert_cmpint(strstr(before[i], "ondemand") != NULL, ==, strstr(on, "ondemand") != NULL);
+        g_assert_cmpint(strstr(before[i], "transitional") != NULL, ==, strstr(on, "transitional") != NULL);
+        g_assert_null(strstr(on, "urn:aerostat"));
+        g_autofree char *same = define_ballooning(on, BALLOONING_ON);
+        g_assert_cmpstr(same, ==, on);
+    }
+    /* Locked before us: that is not ours to take away. */
+    g_autofree char *off = define_ballooning(DOMAIN(BACKING("<locked/>")), BALLOONING_OFF);
+    g_autofree char *on = define_ballooning(off, BALLOONING_ON);
+    g_assert_true(parsed(off).locked && parsed(on).locked);
+    g_assert_null(define_ballooning("<network/>", BALLOONING_OFF));
+    g_assert_null(define_ballooning("\xff", BALLOONING_OFF));
+}
+
+static void test_define_aside(void)
+{
+    gboolean autostart;
+    g_autofree char *aside = define_aside(DOMAIN(DEVICES("")), "web-<&'\"1", TRUE);
+    g_assert_true(parsed(aside).aside);
+    g_autofree char *name = define_aside_of(aside, &autostart);
+    g_assert_cmpstr(name, ==, "web-<&'\"1");
+    g_assert_true(autostart);
+    g_autofree char *back = define_aside(aside, NULL, FALSE);
+    g_assert_false(parsed(back).aside);
+    g_assert_null(define_aside_of(back, &autostart));
+    g_assert_null(strstr(back, "metadata"));
+    g_assert_null(define_aside("", "x", FALSE));
+    g_assert_null(define_aside_of("<", &autostart));
+}
+
+static void test_define_new(void)
+{
+    BackendSpec spec = {.name = "a<b&\"c'",
+                        .id = "2f5b0d7c-6a3f-4c7e-9d0a-0f0e0d0c0b0a",
+                        .memory_bytes = 512 * MIB,
+                        .kernel = "/k<",
+                        .initramfs = "/i",
+                        .command_line = "console=ttyS0 a=\"&\"",
+                        .disk = "/d&.qcow2",
+                        .disk_format = "qcow2",
+                        .network = "default"};
+    g_autofree char *xml = define_new(&spec, FALSE);
+    Definition definition = parsed(xml);
+    g_assert_cmpint(definition.fixed, ==, FIXED_NO);
+    g_assert_cmpuint(definition.maximum_bytes, ==, 512 * MIB);
+    g_assert_nonnull(strstr(xml, "a&lt;b&amp;"));
+    g_assert_nonnull(strstr(xml, "<interface type=\"network\">"));
+    g_autoptr(GPtrArray) disks = define_disks(xml);
+    g_assert_cmpuint(disks->len, ==, 1);
+    g_assert_cmpstr(disks->pdata[0], ==, "/d&.qcow2");
+    g_autoptr(GPtrArray) none = define_disks("<domain><devices><disk type='file' device='cdrom'>"
+                                             "<source file='/x'/></disk><disk/></devices></domain>");
+    g_assert_cmpuint(none->len, ==, 0);
 }
 
 static void test_definition_garbage(void)
@@ -677,6 +773,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/libvirt/definitions", test_definitions);
     g_test_add_func("/libvirt/definition-garbage", test_definition_garbage);
+    g_test_add_func("/libvirt/define-ballooning", test_define_ballooning);
+    g_test_add_func("/libvirt/define-aside", test_define_aside);
+    g_test_add_func("/libvirt/define-new", test_define_new);
     g_test_add_func("/libvirt/list-and-set", test_list_and_set);
     g_test_add_func("/libvirt/filter-and-names", test_filter_and_names);
     g_test_add_func("/libvirt/shared-observation", test_shared_observation);
