@@ -81,8 +81,10 @@ static void answered(Request *request, Tracked *tracked, const GError *error, in
             plan_carried_out(&tracked->track.move, &request->facts, row, now_us);
     } else if (!error || outcome_unknown(error)) {
         tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
+        plan_uncertain(&tracked->track.move, now_us);
     } else {
         tracked_refused(tracked, now_us);
+        plan_dropped(&tracked->track.move);
     }
 }
 
@@ -180,12 +182,16 @@ static void act_on(Engine *engine, Tracked *tracked, const char *waiter, int64_t
     else if (tracked_wants_confirmation(tracked, now_us) &&
              engine_backend_of(engine, tracked->backend)->connected)
         confirm(engine, tracked);
-    if (!may_act(engine, tracked->row.move))
+    if (tracked->row.move == MOVE_NONE)
         return;
-    if (observes)
-        propose(engine, tracked, waiter);
-    else
+    gboolean may = may_act(engine, tracked->row.move);
+    if (may && !observes) {
         send_target(engine, tracked, &tracked->row, write_down(engine, tracked, waiter));
+        return;
+    }
+    plan_dropped(&tracked->track.move);
+    if (may)
+        propose(engine, tracked, waiter);
 }
 
 void engine_act(Engine *engine, int64_t now_us)

@@ -206,16 +206,15 @@ static void adopt_foreign(Beat *beat, size_t i)
         beat_set(beat, i, MOVE_RECLAIM_CALM, balloon);
 }
 
-/* What was tried counts, accepted or not: a request that timed out may yet take effect. */
-static void note_tried(Beat *beat, size_t i)
+/* Until somebody tells what became of it, it may have been carried out. */
+static void note_asked(Beat *beat, size_t i)
 {
     MoveState *move = &beat->tracks[i].move;
     if (beat->rows[i].move == MOVE_NONE)
         return;
-    uint64_t lowest = u64_min(beat->rows[i].target_bytes, beat->servers[i].target_bytes);
-    bool lately = move->tried_us != 0 && beat->now_us - move->tried_us < LATE_US;
-    move->tried_bytes = lately ? u64_min(move->tried_bytes, lowest) : lowest;
-    move->tried_us = beat->now_us;
+    plan_uncertain(move, beat->now_us);
+    move->asked_bytes = u64_min(beat->rows[i].target_bytes, beat->servers[i].target_bytes);
+    move->asked_us = beat->now_us;
 }
 
 static uint64_t floors_sum(const Beat *beat)
@@ -234,7 +233,7 @@ static void finish_rows(Beat *beat, PlanTotals *totals)
     for (size_t i = 0; i < beat->n; i++) {
         PlanRow *row = &beat->rows[i];
         adopt_foreign(beat, i);
-        note_tried(beat, i);
+        note_asked(beat, i);
         if (beat->servers[i].fixed == FIXED_NO && !hold_pins(row->hold))
             row->short_bytes = u64_sub_sat(beat->demands[i].need_bytes, row->target_bytes);
         totals->short_bytes = u64_add_sat(totals->short_bytes, row->short_bytes);
@@ -289,6 +288,22 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
         state->last_up_us = now_us;
         state->reached = facts->balloon_bytes <= row->target_bytes;
     }
+    state->asked_us = 0;
     state->foreign = false;
     state->last_step_us = now_us;
+}
+
+void plan_dropped(MoveState *state)
+{
+    state->asked_us = 0;
+}
+
+void plan_uncertain(MoveState *state, int64_t now_us)
+{
+    if (state->asked_us == 0)
+        return;
+    bool lately = state->doubt_us != 0 && now_us - state->doubt_us < LATE_US;
+    state->doubt_bytes = lately ? u64_min(state->doubt_bytes, state->asked_bytes) : state->asked_bytes;
+    state->doubt_us = now_us;
+    state->asked_us = 0;
 }

@@ -66,8 +66,10 @@ typedef struct {
     bool untaken;                     /* it does not take up grants ... */
     int64_t untaken_since_us;         /* ... since then, or has not moved towards its target since then ... */
     uint64_t untaken_from_bytes;      /* ... from this balloon size */
-    int64_t tried_us;                 /* the last row planned for it, whether or not it was carried out ... */
-    uint64_t tried_bytes; /* ... and the lowest target of late: a fall down to it is our own doing */
+    int64_t asked_us; /* a row was planned then, and nobody has told yet what became of it; 0 = none ... */
+    uint64_t asked_bytes; /* ... the lower of its target and the one before */
+    int64_t doubt_us;     /* the last request that may yet take effect, 0 = none ... */
+    uint64_t doubt_bytes; /* ... and the lowest of those: a fall down to it is our own doing */
 } MoveState;
 
 typedef struct {
@@ -129,7 +131,14 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
                const uint64_t *allocations, size_t n, const PolicyParams *params, int64_t now_us,
                PlanScratch *scratch, PlanRow *rows, PlanTotals *ret_totals);
 
-/* plan_carried_out: the hypervisor took the row's target. To be called once for each row that was really
- * accepted, with the facts it was decided from; a refused one is simply not told, and is decided anew from the
- * next facts. */
+/*
+ * What became of a row; told once for each, or never. Of a row that nothing is told of it is taken that it may still be
+ * carried out within a minute, and so a fall of the balloon down to its target is not somebody else's hand.
+ *
+ * plan_carried_out: the hypervisor took the row's target; @facts: those it was decided from
+ * plan_dropped:     it was not sent, or was refused; it is decided anew from the next facts
+ * plan_uncertain:   nobody knows: it may have been carried out, or may be yet
+ */
 void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us);
+void plan_dropped(MoveState *state);
+void plan_uncertain(MoveState *state, int64_t now_us);

@@ -63,13 +63,20 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
     move->inflate_from_bytes = facts->balloon_bytes;
 }
 
+/* A request whose fate nobody knows may be what moved it. */
+static bool may_be_ours(const MoveState *move, uint64_t near, int64_t now_us)
+{
+    bool asked = move->asked_us != 0 && now_us - move->asked_us < LATE_US && near >= move->asked_bytes;
+    return asked || (move->doubt_us != 0 && now_us - move->doubt_us < LATE_US && near >= move->doubt_bytes);
+}
+
 static bool fell_unasked(const MoveState *move, const ServerFacts *facts, const PolicyParams *params,
                          int64_t now_us)
 {
     int64_t last_us = move->last_up_us > move->last_down_us ? move->last_up_us : move->last_down_us;
     uint64_t near = u64_add_sat(facts->balloon_bytes, 2 * params->quantum_bytes);
     bool ours_long_ago = last_us == 0 || now_us - last_us > ECHO_US;
-    if (move->tried_us != 0 && now_us - move->tried_us < LATE_US && near >= move->tried_bytes)
+    if (may_be_ours(move, near, now_us))
         return false;
     return ours_long_ago && near < facts->target_bytes && near < move->seen_balloon_bytes;
 }
@@ -119,8 +126,10 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
     if (move->boot_count != facts->boot_count)
         *move = (MoveState){.boot_count = facts->boot_count,
                             .seen_balloon_bytes = facts->balloon_bytes,
-                            .tried_us = move->tried_us,
-                            .tried_bytes = move->tried_bytes};
+                            .asked_us = move->asked_us,
+                            .asked_bytes = move->asked_bytes,
+                            .doubt_us = move->doubt_us,
+                            .doubt_bytes = move->doubt_bytes};
     move->distressed = move->stalled = false;
     judge_again(track, facts, params, now_us);
     bool boots = facts->hold == HOLD_STARTING || facts->hold == HOLD_REBOOTING;

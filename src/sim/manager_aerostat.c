@@ -177,6 +177,7 @@ static void replied(Manager *manager, guint i, Reply reply, int64_t world_us)
     tracked->busy = FALSE;
     if (reply == REPLY_TIMEOUT || manager->asked_boots[i] != tracked->boot_count) {
         tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
+        plan_uncertain(&tracked->track.move, now_us);
         return;
     }
     bool rebooting = tracked->was_reset && !tracked->settled;

@@ -198,6 +198,9 @@ static void answer(World *world, Guest *guest)
         plan_carried_out(&guest->track.move, &request->facts, &request->row, world->now_us);
     } else if (request->answer != ANSWER_REFUSE) {
         guest->facts.target_bytes = u64_max(guest->facts.target_bytes, request->target_bytes);
+        plan_uncertain(&guest->track.move, world->now_us);
+    } else {
+        plan_dropped(&guest->track.move);
     }
 }
 

@@ -157,8 +157,9 @@ static void test_our_own(void)
     g_assert_false(overridden(&rig));
 
     rig = rig_new();
-    rig.track.move.tried_us = rig.now_us;
-    rig.track.move.tried_bytes = 3 * GIB; /* timed out, and carried out later all the same */
+    rig.track.move.asked_us = rig.now_us;
+    rig.track.move.asked_bytes = 3 * GIB;
+    plan_uncertain(&rig.track.move, rig.now_us); /* timed out, and carried out later all the same */
     rig_watch(&rig, 20 * SECOND_US, 3 * GIB + 10 * MIB);
     g_assert_false(overridden(&rig));
     rig_watch(&rig, SECOND_US, 2 * GIB);
@@ -174,6 +175,35 @@ static void test_our_own(void)
     rig_watch(&rig, SECOND_US / 10, 4 * GIB - 50 * MIB);
     g_assert_false(overridden(&rig));
     g_assert_false(rig.track.move.distressed);
+}
+
+/* What was carried out and raised again, or never sent, explains no later fall. */
+static void test_hand_within_what_was_asked(void)
+{
+    static const bool dropped[] = {false, true};
+    for (size_t i = 0; i < G_N_ELEMENTS(dropped); i++) {
+        Rig rig = rig_new();
+        rig.track.move.asked_us = rig.now_us;
+        rig.track.move.asked_bytes = 2 * GIB;
+        if (dropped[i])
+            plan_dropped(&rig.track.move);
+        else
+            rig_ask(&rig, MOVE_RECLAIM_CALM, 2 * GIB);
+        rig_watch(&rig, 3 * SECOND_US, dropped[i] ? 4 * GIB : 2 * GIB);
+        rig_ask(&rig, MOVE_GRANT_NEED, 4 * GIB);
+        rig_watch(&rig, 3 * SECOND_US, 4 * GIB);
+        g_assert_false(overridden(&rig));
+        rig_watch(&rig, SECOND_US, 3 * GIB);
+        g_assert_true(overridden(&rig));
+    }
+    /* Of a row nobody has told anything yet it is taken that it was. */
+    Rig rig = rig_new();
+    rig.track.move.asked_us = rig.now_us;
+    rig.track.move.asked_bytes = 2 * GIB;
+    rig_watch(&rig, 10 * SECOND_US, 3 * GIB);
+    g_assert_false(overridden(&rig));
+    rig_watch(&rig, 60 * SECOND_US, 2 * GIB + GIB / 2);
+    g_assert_true(overridden(&rig));
 }
 
 static void test_override(void)
@@ -268,6 +298,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/watch/one-incident", test_one_incident);
     g_test_add_func("/policy/watch/stalls", test_stalls);
     g_test_add_func("/policy/watch/our-own", test_our_own);
+    g_test_add_func("/policy/watch/hand-within-what-was-asked", test_hand_within_what_was_asked);
     g_test_add_func("/policy/watch/override", test_override);
     g_test_add_func("/policy/watch/reboot", test_reboot);
     g_test_add_func("/policy/watch/holds", test_holds);
