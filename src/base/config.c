@@ -33,6 +33,9 @@ void config_free(Config *config)
     g_free(config->control_group);
     g_free(config->store_path);
     g_free(config->web_listen);
+    g_free(config->web_certificate);
+    g_free(config->web_key);
+    g_strfreev(config->web_proxies);
     g_free(config);
 }
 

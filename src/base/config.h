@@ -6,7 +6,7 @@
 typedef enum { MODE_OBSERVE, MODE_MANAGE } Mode;
 
 /* Room for every key there is; held against the table of keys when that is compiled. */
-#define CONFIG_KEYS_MAX 24
+#define CONFIG_KEYS_MAX 32
 
 /* No key file comes near this; whoever names a disk image or /dev/zero by mistake hears so at once. */
 #define CONFIG_FILE_MAX_BYTES 1048576
@@ -27,18 +27,21 @@ typedef struct {
     Mode mode;           /* [host] mode: default observe */
     SizeSetting
         minimum; /* [policy] minimum: servers with none of their own; default 25% of the server's maximum */
-    uint32_t weight;                  /* [policy] weight: 1-10000, default 100 */
-    SizeSetting overhead;             /* [policy] overhead: "auto" (measured) or a size */
-    gboolean libvirt_enabled;         /* [libvirt] enabled: default true */
-    char *libvirt_uri;                /* [libvirt] uri: default qemu:///system */
-    char **libvirt_servers;           /* [libvirt] servers: globs, ';' or ',' separated; default "*" */
-    char *lxc_path;                   /* [lxc] path; default NULL: none */
-    char **lxc_servers;               /* [lxc] servers; default "*" */
-    char **qmp_sockets;               /* [qmp] sockets: globs of paths; default empty */
-    char *control_socket;             /* [control] socket: default /run/aerostat/control.sock */
-    char *control_group;              /* [control] group: default "aerostat" */
-    char *store_path;                 /* [store] path: a folder, default /var/lib/aerostat */
-    char *web_listen;                 /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
+    uint32_t weight;          /* [policy] weight: 1-10000, default 100 */
+    SizeSetting overhead;     /* [policy] overhead: "auto" (measured) or a size */
+    gboolean libvirt_enabled; /* [libvirt] enabled: default true */
+    char *libvirt_uri;        /* [libvirt] uri: default qemu:///system */
+    char **libvirt_servers;   /* [libvirt] servers: globs, ';' or ',' separated; default "*" */
+    char *lxc_path;           /* [lxc] path; default NULL: none */
+    char **lxc_servers;       /* [lxc] servers; default "*" */
+    char **qmp_sockets;       /* [qmp] sockets: globs of paths; default empty */
+    char *control_socket;     /* [control] socket: default /run/aerostat/control.sock */
+    char *control_group;      /* [control] group: default "aerostat" */
+    char *store_path;         /* [store] path: a folder, default /var/lib/aerostat */
+    char *web_listen;         /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
+    char *web_certificate;    /* [web] certificate: a PEM file; default NULL: no TLS */
+    char *web_key;            /* [web] key: a PEM file; default NULL */
+    char **web_proxies;       /* [web] proxies: addresses whose X-Forwarded-* is believed; default empty */
     guint key_lines[CONFIG_KEYS_MAX]; /* on which line each key was set; ask config_key_line() */
 } Config;
 

@@ -186,6 +186,39 @@ static gboolean is_address(const char *host)
     return inet_pton(AF_INET6, inside, &v6) == 1;
 }
 
+/* As addresses are compared: 0:0:0:0:0:0:0:1 is ::1. NULL for what is no numeric address. */
+static char *usual_address(const char *text)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    char usual[INET6_ADDRSTRLEN];
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return g_strdup(inet_ntop(AF_INET, &v4, usual, sizeof usual));
+    if (inet_pton(AF_INET6, text, &v6) == 1)
+        return g_strdup(inet_ntop(AF_INET6, &v6, usual, sizeof usual));
+    return NULL;
+}
+
+static gboolean set_addresses(Config *config, const ConfigKey *key, const char *value, GError **error)
+{
+    g_autoptr(GPtrArray) addresses = g_ptr_array_new_with_free_func(g_free);
+    g_auto(GStrv) parts = g_strsplit_set(value, ";,", -1);
+    for (guint i = 0; parts[i]; i++) {
+        const char *text = g_strstrip(parts[i]);
+        if (text[0] == '\0')
+            continue;
+        char *address = usual_address(text);
+        if (!address)
+            return refuse(text, "is not a numeric address", "write addresses such as 127.0.0.1, ::1", error);
+        g_ptr_array_add(addresses, address);
+    }
+    g_ptr_array_add(addresses, NULL);
+    char ***list = G_STRUCT_MEMBER_P(config, key->offset);
+    g_strfreev(*list);
+    *list = (char **)g_ptr_array_steal(addresses, NULL);
+    return TRUE;
+}
+
 static gboolean set_listen(Config *config, const ConfigKey *key, const char *value, GError **error)
 {
     static const char RIGHT[] = "write ADDRESS:PORT such as 127.0.0.1:8470 or [::1]:8470";
@@ -221,6 +254,9 @@ const ConfigKey CONFIG_KEYS[] = {
     {"control", "group", "aerostat", set_group, AT(control_group), 0},
     {"store", "path", "/var/lib/aerostat", set_path, AT(store_path), 0},
     {"web", "listen", "127.0.0.1:8470", set_listen, AT(web_listen), 0},
+    {"web", "certificate", NULL, set_path, AT(web_certificate), 0},
+    {"web", "key", NULL, set_path, AT(web_key), 0},
+    {"web", "proxies", "", set_addresses, AT(web_proxies), KEY_EMPTY},
 };
 const guint CONFIG_N_KEYS = G_N_ELEMENTS(CONFIG_KEYS);
 G_STATIC_ASSERT(G_N_ELEMENTS(CONFIG_KEYS) <= CONFIG_KEYS_MAX);
