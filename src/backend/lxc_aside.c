@@ -88,6 +88,17 @@ static char *find(const char *path, const char *id, GError **error)
     return NULL;
 }
 
+char *aside_name_of(const char *path, const char *id, GError **error)
+{
+    g_autofree char *folder = find(path, id, error);
+    if (!folder)
+        return NULL;
+    if (!exists(folder, ASIDE_MARK))
+        return g_path_get_basename(folder);
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT, "%s: the container is set aside", folder);
+    return NULL;
+}
+
 static gboolean is_running(const char *path, const char *folder)
 {
     g_autofree char *name = g_path_get_basename(folder);

@@ -31,6 +31,14 @@ static void deed_free(gpointer data)
 
 /* ---- worker threads */
 
+/* The name of one that was not listed when this was asked for: just taken back, or a daemon has just begun. */
+static gboolean resolve(Deed *deed, GError **error)
+{
+    if (!deed->name)
+        deed->name = aside_name_of(deed->path, deed->id, error);
+    return deed->name != NULL;
+}
+
 static void run_refusal(gpointer data, GError **error)
 {
     const Deed *deed = data;
@@ -118,10 +126,10 @@ static gboolean is_running(const Deed *deed)
 
 static void run_start(gpointer data, GError **error)
 {
-    const Deed *deed = data;
+    Deed *deed = data;
     g_autofree char *log = NULL;
     g_autoptr(GError) local = NULL;
-    if (is_running(deed))
+    if (!resolve(deed, error) || is_running(deed))
         return;
     int fd = open_log(&log, &local);
     if (fd < 0) {
@@ -145,8 +153,8 @@ static struct lxc_container *open_container(const Deed *deed, GError **error)
 
 static void run_shutdown(gpointer data, GError **error)
 {
-    const Deed *deed = data;
-    struct lxc_container *container = open_container(deed, error);
+    Deed *deed = data;
+    struct lxc_container *container = resolve(deed, error) ? open_container(deed, error) : NULL;
     if (!container)
         return;
     /* 0: do not wait. */
@@ -158,8 +166,8 @@ static void run_shutdown(gpointer data, GError **error)
 
 static void run_stop(gpointer data, GError **error)
 {
-    const Deed *deed = data;
-    struct lxc_container *container = open_container(deed, error);
+    Deed *deed = data;
+    struct lxc_container *container = resolve(deed, error) ? open_container(deed, error) : NULL;
     if (!container)
         return;
     gboolean gone = !container->is_running(container) || container->stop(container);
@@ -246,14 +254,17 @@ static void act(Backend *base, const char *id, const char *keep, void (*run)(gpo
 {
     LxcBackend *backend = (LxcBackend *)base;
     Container *container = lxc_find(backend, id);
-    if (!container)
-        refuse(backend, id, AEROSTAT_ERROR_NOT_FOUND, "there is no such container", done, user_data);
-    else if (container->stuck)
+    if (container && container->stuck) {
         refuse(backend, id, AEROSTAT_ERROR_UNAVAILABLE, "its monitor process does not answer", done,
                user_data);
+        return;
+    }
+    Deed *deed = deed_new(backend, id, container ? container->name : NULL, keep);
+    Errand *errand = errand_new(run, deed, deadline_us, done, user_data);
+    if (container)
+        container_send(container, errand);
     else
-        container_send(container, errand_new(run, deed_new(backend, id, container->name, keep), deadline_us,
-                                             done, user_data));
+        send_apart(backend, id, errand);
 }
 
 void lxc_set_target(Backend *base, const char *id, uint64_t bytes, BackendDone done, gpointer user_data)
@@ -283,24 +294,15 @@ void lxc_stop(Backend *base, const char *id, BackendDone done, gpointer user_dat
 
 void lxc_set_aside(Backend *base, const char *id, const char *keep, BackendDone done, gpointer user_data)
 {
-    LxcBackend *backend = (LxcBackend *)base;
-    if (lxc_find(backend, id))
-        act(base, id, keep, run_set_aside, STOP_US, done, user_data);
-    else /* asked again after a crash: it is not listed any more */
-        send_apart(backend, id,
-                   errand_new(run_set_aside, deed_new(backend, id, NULL, keep), STOP_US, done, user_data));
+    act(base, id, keep, run_set_aside, STOP_US, done, user_data);
 }
 
 void lxc_take_back(Backend *base, const char *id, const char *keep, BackendDone done, gpointer user_data)
 {
-    LxcBackend *backend = (LxcBackend *)base;
-    send_apart(backend, id,
-               errand_new(run_take_back, deed_new(backend, id, NULL, keep), STOP_US, done, user_data));
+    act(base, id, keep, run_take_back, STOP_US, done, user_data);
 }
 
 void lxc_purge(Backend *base, const char *id, const char *keep, BackendDone done, gpointer user_data)
 {
-    LxcBackend *backend = (LxcBackend *)base;
-    send_apart(backend, id,
-               errand_new(run_purge, deed_new(backend, id, NULL, keep), PURGE_US, done, user_data));
+    act(base, id, keep, run_purge, PURGE_US, done, user_data);
 }

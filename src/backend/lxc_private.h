@@ -89,6 +89,8 @@ char *container_id(const char *path, const char *name);
 
 /* By id, since one that is set aside is not listed. All can be repeated after a crash at any instant. One that is not
  * there any more: purge succeeds, the others do not. */
+/* aside_name_of: (transfer full): of one that is not set aside; NULL with AEROSTAT_ERROR_NOT_FOUND. */
+char *aside_name_of(const char *path, const char *id, GError **error);
 gboolean aside_put(const char *path, const char *id, const char *keep, GError **error);
 gboolean aside_take_back(const char *path, const char *id, const char *keep, GError **error);
 gboolean aside_purge(const char *path, const char *id, const char *keep, GError **error);

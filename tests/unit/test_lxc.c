@@ -444,6 +444,8 @@ static void test_aside(void)
     }
     g_assert_false(there(&rig, "web/config"));
     g_assert_true(there(&rig, "web/rootfs"));
+    ACT(&rig, start, id);
+    g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT);
     ACT(&rig, set_aside, id, "operation-2");
     g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT);
     ACT(&rig, take_back, id, "operation-2");
@@ -454,6 +456,8 @@ static void test_aside(void)
         ACT(&rig, take_back, id, "operation-1");
         g_assert_no_error(rig.error);
     }
+    ACT(&rig, stop, id); /* before the next look lists it again */
+    g_assert_no_error(rig.error);
     look(&rig);
     g_assert_cmpuint(rig.servers->len, ==, 2);
     g_assert_true(there(&rig, "web/config"));
