@@ -22,6 +22,11 @@ gboolean hostinfo_parse_statm(const char *text, uint64_t page_bytes, uint64_t *r
 /* process_resident: RSS of @pid from statm; FALSE when it is gone. About 10 us. */
 gboolean process_resident(const char *proc, int pid, uint64_t *ret_bytes);
 
+/* process_open_statm, process_read_statm: the same for many looks at one process, about 1 us each. The descriptor (-1 when
+ * there is none; the caller closes it) stays with that very process: reading fails when it is gone, whoever has its pid. */
+int process_open_statm(const char *proc, int pid);
+gboolean process_read_statm(int fd, uint64_t *ret_bytes);
+
 /* process_overhead: RSS outside guest RAM, from smaps: RSS of all mappings but the one that holds guest RAM (the
  * mapping, or run of adjacent mappings of the same backing, as large as @guest_bytes). Milliseconds: on a worker only. */
 gboolean process_overhead(const char *proc, int pid, uint64_t guest_bytes, uint64_t *ret_bytes);

@@ -41,6 +41,24 @@ gboolean process_resident(const char *proc, int pid, uint64_t *ret_bytes)
            hostinfo_parse_statm(text, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
 }
 
+int process_open_statm(const char *proc, int pid)
+{
+    char path[256];
+    if (pid <= 0 || g_snprintf(path, sizeof path, "%s/%d/statm", proc, pid) >= (int)sizeof path)
+        return -1;
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+gboolean process_read_statm(int fd, uint64_t *ret_bytes)
+{
+    char text[SMALL_FILE_BYTES];
+    ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    if (length <= 0)
+        return FALSE;
+    text[length] = '\0';
+    return hostinfo_parse_statm(text, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
+}
+
 gboolean process_parse_stat(const char *text, uint64_t *ret_start_ticks)
 {
     /* "pid (comm) state ppid ...": comm may hold anything, so count from the last parenthesis. starttime is

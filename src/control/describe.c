@@ -98,6 +98,8 @@ json_t *json_of_host(Engine *engine)
     set(object, "beats", json_integer((json_int_t)host->beats));
     set(object, "relief_p50_us", json_bytes_or_null(host->relief_p50_us));
     set(object, "relief_p99_us", json_bytes_or_null(host->relief_p99_us));
+    set(object, "first_grant_p50_us", json_bytes_or_null(host->first_grant_p50_us));
+    set(object, "first_grant_p99_us", json_bytes_or_null(host->first_grant_p99_us));
     set(object, "uptime_us", json_integer(host->uptime_us));
     set(object, "problems", strings_of(problems));
     set(object, "backends", backends_of(engine));
@@ -164,6 +166,7 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     set(object, "driver", string_or_null(latest->driver));
     set(object, "agent", json_null());
     set(object, "stalled_us", json_null());
+    set(object, "waited_us", json_integer(tracked->waited_us));
     set(object, "minimum_own", json_boolean(tracked->settings.has_minimum));
     set(object, "weight_own", json_boolean(tracked->settings.has_weight));
     FixedReason fixed = decided ? tracked->facts.fixed : latest->fixed;
@@ -189,6 +192,29 @@ static json_t *sources_of(const GPtrArray *sources)
     return array;
 }
 
+static json_t *relief_of(const JournalEntry *entry)
+{
+    const Rise *rise = &entry->rise;
+    if (rise->waits == 0)
+        return json_null();
+    json_t *object = json_object();
+    set(object, "began_unix_us", json_integer(entry->rise_unix_us));
+    set(object, "first_grant_us", json_integer(rise->first_grant_us));
+    set(object, "relief_us", json_integer(rise->longest_us));
+    set(object, "lasted_us", json_integer(rise->lasted_us));
+    set(object, "waits", json_integer(rise->waits));
+    set(object, "bytes", json_bytes(rise->got_bytes));
+    return object;
+}
+
+static json_t *burst_of(const JournalEntry *entry)
+{
+    if (entry->burst_bytes == 0)
+        return json_null();
+    return json_pack("{s:o, s:I}", "bytes", json_bytes(entry->burst_bytes), "within_us",
+                     (json_int_t)entry->burst_us);
+}
+
 json_t *json_of_decision(const JournalEntry *entry)
 {
     json_t *object = json_object();
@@ -208,5 +234,7 @@ json_t *json_of_decision(const JournalEntry *entry)
     set(object, "performed", json_boolean(entry->performed));
     set(object, "error", string_or_null(entry->error));
     set(object, "sources", sources_of(entry->sources));
+    set(object, "burst", burst_of(entry));
+    set(object, "relief", relief_of(entry));
     return object;
 }

@@ -36,7 +36,7 @@ static uint64_t cost_of(const Engine *engine, const Tracked *tracked)
                        ledger_held(&tracked->facts, &engine->params));
 }
 
-static JournalEntry *write_down(Engine *engine, Tracked *tracked, const char *waiter)
+static JournalEntry *entry_of(Engine *engine, const Tracked *tracked)
 {
     const PlanRow *row = &tracked->row;
     gboolean would = engine->host.mode == MODE_OBSERVE;
@@ -50,7 +50,14 @@ static JournalEntry *write_down(Engine *engine, Tracked *tracked, const char *wa
     uint64_t cost = cost_of(engine, tracked);
     if (cost > 0 && !would)
         entry->sources = journal_spend(engine->journal, cost);
-    entry->text = journal_sentence(entry, row->move == MOVE_RECLAIM_URGENT ? waiter : NULL, would);
+    return entry;
+}
+
+static JournalEntry *write_down(Engine *engine, Tracked *tracked, const char *waiter)
+{
+    JournalEntry *entry = entry_of(engine, tracked);
+    gboolean urgent = tracked->row.move == MOVE_RECLAIM_URGENT;
+    entry->text = journal_sentence(entry, urgent ? waiter : NULL, engine->host.mode == MODE_OBSERVE);
     return journal_add(engine->journal, entry);
 }
 
@@ -128,6 +135,7 @@ static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, Jo
     if (row->move == MOVE_NUDGE)
         tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
     entry->sent_us = g_get_real_time();
+    engine_note_sent(engine, tracked, entry, g_get_monotonic_time());
     /* May answer at once: the request is not ours any more. */
     tracked->backend->ops->set_target(tracked->backend, request->id, row->target_bytes, on_target_set,
                                       request);
@@ -201,6 +209,25 @@ void engine_act(Engine *engine, int64_t now_us)
         act_on(engine, engine->counted->pdata[i], waiter, now_us);
 }
 
+void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, int64_t now_us)
+{
+    BurstState *burst = &tracked->track.burst;
+    Wait before = tracked->row.wait;
+    tracked->row = *row;
+    JournalEntry *entry = entry_of(engine, tracked);
+    entry->burst_bytes = u64_sub_sat(burst->looked_bytes, burst->quiet_bytes);
+    entry->burst_us = now_us - burst->quiet_us;
+    entry->text = journal_sentence(entry, NULL, FALSE);
+    journal_add(engine->journal, entry);
+    burst->granted = true;
+    relief_begin(&tracked->relief, burst->quiet_us, row->target_bytes);
+    send_target(engine, tracked, row, entry);
+    /* What the last decision planned for it has been carried out: this is not to be taken for a part of that. */
+    tracked->row.move = MOVE_NONE;
+    tracked->row.wait = before;
+    tracked->row.short_bytes = u64_sub_sat(tracked->demand.need_bytes, row->target_bytes);
+}
+
 typedef struct {
     Engine *engine;
     Backend *backend;
@@ -218,7 +245,7 @@ static void on_asked(Backend *backend, const char *id, const GError *error, gpoi
     g_free(ask);
 }
 
-static gboolean wants_fresh(const Engine *engine, const Tracked *tracked)
+static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, int64_t now_us)
 {
     const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
@@ -227,17 +254,19 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked)
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
-    gboolean gives = engine->host.totals.someone_waits && row->target_bytes > tracked->demand.floor_bytes;
-    return moves || gives || row->short_bytes > 0 || g_get_monotonic_time() < tracked->burst_until_us;
+    gboolean wanted = engine->host.totals.someone_waits || engine_bursting(engine, now_us);
+    gboolean gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
+    return moves || gives || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
 void engine_ask_fresh(Engine *engine)
 {
     if (engine->host.mode == MODE_OBSERVE)
         return;
+    int64_t now_us = g_get_monotonic_time();
     for (guint i = 0; i < engine->counted->len; i++) {
         Tracked *tracked = engine->counted->pdata[i];
-        if (!wants_fresh(engine, tracked))
+        if (!wants_fresh(engine, tracked, now_us))
             continue;
         Ask *ask = g_new0(Ask, 1);
         ask->engine = engine;

@@ -1,49 +1,165 @@
 /*
- * Bursts: the residency of each QEMU ten times a second, from the host alone. With free page reporting it follows the
- * guest's use up at once, long before the next statistics: a guest that begins to touch memory is asked, and looked
- * at, without waiting for the beat.
+ * Bursts: the residency of each QEMU between the beats, from the host alone. With free page reporting it follows the
+ * guest's use up at once, long before the next statistics: a guest that begins to touch memory is granted free bytes of
+ * the pool in the same moment, asked what it uses, and looked at without waiting for the beat.
  */
 #include "backend/hostinfo.h"
 #include "engine/engine_private.h"
+#include <unistd.h>
 
-#define TICK_MS 100
-/* More than a running service touches in passing; a tenth of a second at the fastest first touch that was measured. */
+/* From a look to the next: a burst's first grant is to be on its way 60 ms after its first page. */
+#define TICK_MS 40
+/* While one grows: as often as its grants can follow each other. */
+#define FAST_TICK_MS 20
+/* Growth too slow for a burst: more than a running service touches in passing. */
 #define STEP_BYTES (16 * MIB)
 /* A guest that has grown keeps being asked this long after its last step. */
 #define BURST_US INT64_C(1000000)
 
-static gboolean grew(Engine *engine, Tracked *tracked, int64_t now_us)
+static uint64_t read_resident(Engine *engine, Tracked *tracked)
 {
-    uint64_t resident;
-    if (tracked->facts.fixed != FIXED_NO || tracked->latest->pid <= 0 ||
-        !process_resident(engine->proc, tracked->latest->pid, &resident))
+    int pid = tracked->latest->pid;
+    uint64_t resident = UNKNOWN;
+    if (pid != tracked->statm_pid) {
+        if (tracked->statm_fd >= 0)
+            close(tracked->statm_fd);
+        tracked->statm_fd = process_open_statm(engine->proc, pid);
+        tracked->statm_pid = pid;
+    }
+    if (tracked->statm_fd >= 0 && !process_read_statm(tracked->statm_fd, &resident)) {
+        close(tracked->statm_fd);
+        tracked->statm_fd = -1;
+    }
+    return resident;
+}
+
+static gboolean crept_up(Tracked *tracked, uint64_t resident)
+{
+    if (resident == UNKNOWN)
         return FALSE;
-    if (tracked->burst_low_bytes == 0 || resident < tracked->burst_low_bytes)
+    gboolean grew = tracked->burst_low_bytes != 0 && resident >= tracked->burst_low_bytes + STEP_BYTES;
+    if (grew || tracked->burst_low_bytes == 0 || resident < tracked->burst_low_bytes)
         tracked->burst_low_bytes = resident;
-    if (resident < tracked->burst_low_bytes + STEP_BYTES)
+    return grew;
+}
+
+/* One look at one server: whether it grows. */
+static gboolean look(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    if (!tracked_counts(tracked) || tracked->latest->fixed != FIXED_NO)
         return FALSE;
-    tracked->burst_low_bytes = resident;
-    tracked->burst_until_us = now_us + BURST_US;
-    return TRUE;
+    uint64_t resident = read_resident(engine, tracked);
+    gboolean bursting =
+        burst_look(&tracked->track.burst, tracked->boot_count, resident, &engine->params, now_us);
+    gboolean grew = crept_up(tracked, resident) || (bursting && tracked->track.burst.grew_us == now_us);
+    if (grew)
+        tracked->burst_until_us = now_us + BURST_US;
+    return grew;
+}
+
+/* Facts as they are now, of all that hold anything: a beat under way may have brought servers nobody has decided on yet. */
+static void gather(Engine *engine, int64_t now_us)
+{
+    Looking *looking = &engine->looking;
+    g_ptr_array_set_size(looking->servers, 0);
+    g_array_set_size(looking->facts, 0);
+    g_array_set_size(looking->demands, 0);
+    g_array_set_size(looking->tracks, 0);
+    g_array_set_size(looking->rows, 0);
+    for (guint i = 0; i < engine->servers->len; i++) {
+        Tracked *tracked = engine->servers->pdata[i];
+        if (!tracked_counts(tracked))
+            continue;
+        tracked_facts(tracked, &engine->defaults, engine_backend_of(engine, tracked->backend)->connected,
+                      now_us);
+        uint64_t rss = tracked->track.burst.looked_bytes;
+        if (tracked->track.burst.looked_us == now_us && rss != UNKNOWN)
+            tracked->facts.resident_bytes = tracked_resident(tracked, rss);
+        Demand demand = tracked->decided ? tracked->demand : (Demand){.known = false};
+        g_ptr_array_add(looking->servers, tracked);
+        g_array_append_val(looking->facts, tracked->facts);
+        g_array_append_val(looking->demands, demand);
+        g_array_append_val(looking->tracks, tracked->track);
+        g_array_append_val(looking->rows, tracked->row);
+    }
+}
+
+static void grant(Engine *engine, int64_t now_us)
+{
+    Looking *looking = &engine->looking;
+    gather(engine, now_us);
+    HostFacts host = {.pool_bytes = engine_pool_to_share(engine, looking->servers->len),
+                      .slack_bytes = engine->host.slack_wanted_bytes};
+    size_t n_moving = decision_bursts(
+        &host, (ServerFacts *)(void *)looking->facts->data, (Demand *)(void *)looking->demands->data,
+        (ServerTrack *)(void *)looking->tracks->data, (PlanRow *)(void *)looking->rows->data,
+        engine->host.totals.someone_waits, looking->servers->len, &engine->params, now_us, looking->decision);
+    for (guint i = 0; i < looking->servers->len && n_moving > 0; i++)
+        if (looking->decision->rows[i].move != MOVE_NONE)
+            engine_grant_burst(engine, looking->servers->pdata[i], &looking->decision->rows[i], now_us);
+}
+
+static gboolean on_tick(gpointer user_data);
+
+/* The next look comes sooner while somebody grows. */
+static gboolean pace(Engine *engine, gboolean busy)
+{
+    guint tick_ms = busy ? engine->fast_tick_ms : engine->tick_ms;
+    if (tick_ms == engine->ticking_ms)
+        return G_SOURCE_CONTINUE;
+    engine->ticking_ms = tick_ms;
+    engine->burst_source = g_timeout_add(tick_ms, on_tick, engine);
+    return G_SOURCE_REMOVE;
 }
 
 static gboolean on_tick(gpointer user_data)
 {
     Engine *engine = user_data;
     int64_t now_us = g_get_monotonic_time();
-    gboolean any = FALSE;
-    for (guint i = 0; i < engine->counted->len; i++)
-        any |= grew(engine, engine->counted->pdata[i], now_us);
-    if (any) {
+    gboolean grows = FALSE, bursts = FALSE;
+    for (guint i = 0; i < engine->counted->len; i++) {
+        Tracked *tracked = engine->counted->pdata[i];
+        grows |= look(engine, tracked, now_us);
+        bursts |= tracked->track.burst.bursting;
+    }
+    if (bursts && engine->host.mode == MODE_MANAGE && !engine->host.totals.infeasible)
+        grant(engine, now_us);
+    if (grows) {
         engine_ask_fresh(engine);
         engine_hurry(engine);
     }
-    return G_SOURCE_CONTINUE;
+    return pace(engine, bursts);
 }
 
 void engine_watch_bursts(Engine *engine)
 {
-    engine->burst_source = g_timeout_add(TICK_MS, on_tick, engine);
+    engine->ticking_ms = engine->tick_ms;
+    engine->burst_source = g_timeout_add(engine->tick_ms, on_tick, engine);
+}
+
+void engine_looking_init(Engine *engine)
+{
+    if (engine->tick_ms == 0)
+        engine->tick_ms = TICK_MS;
+    engine->fast_tick_ms = MIN(FAST_TICK_MS, engine->tick_ms);
+    engine->looking = (Looking){
+        .servers = g_ptr_array_new(),
+        .facts = g_array_new(FALSE, TRUE, sizeof(ServerFacts)),
+        .demands = g_array_new(FALSE, TRUE, sizeof(Demand)),
+        .tracks = g_array_new(FALSE, TRUE, sizeof(ServerTrack)),
+        .rows = g_array_new(FALSE, TRUE, sizeof(PlanRow)),
+        .decision = decision_new(),
+    };
+}
+
+void engine_looking_clear(Engine *engine)
+{
+    g_ptr_array_unref(engine->looking.servers);
+    g_array_unref(engine->looking.facts);
+    g_array_unref(engine->looking.demands);
+    g_array_unref(engine->looking.tracks);
+    g_array_unref(engine->looking.rows);
+    decision_free(engine->looking.decision);
 }
 
 gboolean engine_bursting(const Engine *engine, int64_t now_us)

@@ -9,10 +9,10 @@
 
 #define SECOND_US  INT64_C(1000000)
 #define PAGE_BYTES (4 * KIB)
-/* The slow beat, and the beat while somebody waits or memory is on its way: a fifth of what a guest needs to fill its
- * headroom at the fastest first touch that was measured. */
+/* The slow beat, and the beat while somebody waits or memory is on its way: a tenth of what a guest needs to fill
+ * its headroom at the fastest first touch that was measured. */
 #define SLOW_BEAT_MS 1000
-#define FAST_BEAT_MS 200
+#define FAST_BEAT_MS 100
 /* A beat does not wait longer than this for a backend; what it does not know by then it leaves as it was. */
 #define BEAT_DEADLINE_MS 3000
 #define JOURNAL_CAPACITY 5000
@@ -61,32 +61,6 @@ static void distribute(Engine *engine)
         tracked->demand = engine->decision->demands[i];
         tracked->row = engine->decision->rows[i];
         tracked->decided = TRUE;
-    }
-}
-
-static void add_relief(Engine *engine, int64_t duration_us)
-{
-    relief_add(&engine->relief, (uint64_t)duration_us);
-    engine->host.relief_p50_us = relief_percentile(&engine->relief, 500);
-    engine->host.relief_p99_us = relief_percentile(&engine->relief, 990);
-}
-
-/* From the beat that finds a server below its need to the one that finds the balloon where the need was met. */
-static void measure_relief(Engine *engine, int64_t now_us)
-{
-    for (guint i = 0; i < engine->counted->len; i++) {
-        Tracked *tracked = engine->counted->pdata[i];
-        uint64_t need = tracked->demand.need_bytes, has = tracked->facts.balloon_bytes;
-        gboolean may_have =
-            tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) && tracked->demand.known;
-        gboolean is_short = may_have && need > has + engine->params.quantum_bytes;
-        if (is_short && tracked->short_since_us == 0) {
-            tracked->short_since_us = now_us;
-        } else if (!is_short && tracked->short_since_us != 0) {
-            if (may_have)
-                add_relief(engine, now_us - tracked->short_since_us);
-            tracked->short_since_us = 0;
-        }
     }
 }
 
@@ -205,17 +179,22 @@ static void tell_over(Engine *engine)
     }
 }
 
+uint64_t engine_pool_to_share(Engine *engine, guint n)
+{
+    /* What is promised to running servers comes first: a reservation that leaves too little waits, and expires. */
+    uint64_t promised = u64_min(engine->host.totals.floors_bytes, engine->host.pool_bytes);
+    uint64_t pool = u64_max(promised, u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine)));
+    /* A guest holds whole pages: up to one more than it was asked for, which the policy is not to hand out twice. */
+    return u64_sub_sat(pool, (uint64_t)n * PAGE_BYTES);
+}
+
 void engine_decide(Engine *engine)
 {
     int64_t now_us = g_get_monotonic_time();
     sense_host(engine);
     collect(engine, now_us);
-    /* What is promised to running servers comes first: a reservation that leaves too little waits, and expires. */
-    uint64_t promised = u64_min(engine->host.totals.floors_bytes, engine->host.pool_bytes);
-    uint64_t pool = u64_max(promised, u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine)));
-    /* A guest holds whole pages: up to one more than it was asked for, which the policy is not to hand out twice. */
-    pool = u64_sub_sat(pool, (uint64_t)engine->counted->len * PAGE_BYTES);
-    HostFacts host = {.pool_bytes = pool, .slack_bytes = engine->host.slack_wanted_bytes};
+    HostFacts host = {.pool_bytes = engine_pool_to_share(engine, engine->counted->len),
+                      .slack_bytes = engine->host.slack_wanted_bytes};
     decision_make(&host, (ServerFacts *)(void *)engine->facts->data,
                   (ServerTrack *)(void *)engine->tracks->data, engine->facts->len, &engine->params, now_us,
                   engine->decision);
@@ -223,7 +202,7 @@ void engine_decide(Engine *engine)
     records_beat(engine, now_us);
     account(engine, now_us);
     reservations_update(engine, engine->host.totals.ledger.committed_bytes, now_us);
-    measure_relief(engine, now_us);
+    engine_measure_relief(engine, now_us);
     if (engine->host.totals.ledger.over_bytes > 0)
         tell_over(engine);
     set_state(engine, state_now(engine));
@@ -261,6 +240,8 @@ Engine *engine_new(const EngineOptions *options)
     engine->fast_beat_ms = options->fast_beat_ms ? options->fast_beat_ms : FAST_BEAT_MS;
     engine->deadline_ms = options->deadline_ms ? options->deadline_ms : BEAT_DEADLINE_MS;
     engine->wall_s = options->wall_s ? options->wall_s : wall_s;
+    engine->tick_ms = options->tick_ms;
+    engine_looking_init(engine);
     engine->decision = decision_new();
     engine->reservations = g_ptr_array_new_with_free_func((GDestroyNotify)reservation_free);
     engine->records = g_ptr_array_new_with_free_func((GDestroyNotify)record_free);
@@ -269,6 +250,7 @@ Engine *engine_new(const EngineOptions *options)
     engine->counted = g_ptr_array_new();
     engine->host.mode = options->mode;
     engine->host.relief_p50_us = engine->host.relief_p99_us = UNKNOWN;
+    engine->host.first_grant_p50_us = engine->host.first_grant_p99_us = UNKNOWN;
     engine->host.pressure_some_avg10 = -1;
     engine->started_us = g_get_monotonic_time();
     return engine;
@@ -293,6 +275,7 @@ void engine_free(Engine *engine)
     g_ptr_array_unref(engine->servers);
     journal_free(engine->journal);
     decision_free(engine->decision);
+    engine_looking_clear(engine);
     g_ptr_array_unref(engine->reservations);
     g_ptr_array_unref(engine->records);
     g_array_unref(engine->facts);

@@ -40,8 +40,9 @@ typedef struct {
     uint64_t committed_peak_bytes; /* highest ledger sum since the engine started */
     double over_seconds;           /* time spent with committed above the pool since then */
     guint64 beats;
-    guint servers;                         /* known, running or not */
-    uint64_t relief_p50_us, relief_p99_us; /* UNKNOWN until there was one */
+    guint servers;                                   /* known, running or not */
+    uint64_t relief_p50_us, relief_p99_us;           /* of the latest waits; UNKNOWN until there was one */
+    uint64_t first_grant_p50_us, first_grant_p99_us; /* from a wait's beginning to its first grant sent */
     int64_t uptime_us;
 } EngineHost;
 
@@ -60,7 +61,8 @@ typedef struct {
     /* For tests, which have less time than guests; 0 and NULL for the daemon's own. */
     const PolicyParams *params;
     const TrackedTimes *times;
-    guint slow_beat_ms, fast_beat_ms; /* 1000, 200 */
+    guint slow_beat_ms, fast_beat_ms; /* 1000, 100 */
+    guint tick_ms;                    /* 40: from a look at residencies to the next */
     guint deadline_ms;                /* 3000: how long a beat waits for a backend */
     int64_t (*wall_s)(void);          /* Unix time */
 } EngineOptions;

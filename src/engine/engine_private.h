@@ -3,6 +3,13 @@
 #include "engine/engine.h"
 #include "engine/relief.h"
 
+/* Between two beats: who bursts now; kept so that a look allocates nothing. */
+typedef struct {
+    GPtrArray *servers; /* Tracked, borrowed */
+    GArray *facts, *demands, *tracks, *rows;
+    Decision *decision;
+} Looking;
+
 struct Engine {
     const Config *config;
     Store *store;
@@ -23,7 +30,9 @@ struct Engine {
     GArray *tracks;     /* ServerTrack, same order */
     GPtrArray *counted; /* Tracked (borrowed), same order */
     EngineHost host;
-    Relief relief;
+    Relief relief, first_grants;
+    Looking looking;
+    guint tick_ms, fast_tick_ms, ticking_ms; /* from a look at residencies to the next */
     EngineListener listener;
     gpointer listener_data;
     int64_t started_us;
@@ -44,9 +53,18 @@ void engine_on_backend_event(Backend *backend, BackendEvent event, const char *i
 void engine_hurry(Engine *engine);
 /* burst.c: begins to watch residencies; and whether any guest has grown within the last second. */
 void engine_watch_bursts(Engine *engine);
+void engine_looking_init(Engine *engine);
+void engine_looking_clear(Engine *engine);
 gboolean engine_bursting(const Engine *engine, int64_t now_us);
 /* engine.c: from the newest facts to actions. */
 void engine_decide(Engine *engine);
+/* engine.c: what of the pool the policy may share among @n servers now. */
+uint64_t engine_pool_to_share(Engine *engine, guint n);
+/* waiting.c: at each decision, who waits and who does no longer; and at each request what it was for. */
+void engine_measure_relief(Engine *engine, int64_t now_us);
+void engine_note_sent(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us);
+/* act.c: sends a grant that was decided on residency alone. */
+void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, int64_t now_us);
 /* act.c: carries out the newest decision. */
 void engine_act(Engine *engine, int64_t now_us);
 /* act.c: asks the guests that move or wait for fresh statistics. */

@@ -15,14 +15,13 @@ struct Journal {
     GTree *flows; /* "from\nto" -> uint64_t* */
 };
 
-static void source_free(gpointer data)
+void journal_source_free(JournalSource *source)
 {
-    JournalSource *source = data;
     g_free(source->from);
     g_free(source);
 }
 
-static JournalSource *source_new(const char *from, uint64_t bytes)
+JournalSource *journal_source_new(const char *from, uint64_t bytes)
 {
     JournalSource *source = g_new0(JournalSource, 1);
     source->from = g_strdup(from);
@@ -63,7 +62,7 @@ void journal_free(Journal *journal)
     if (!journal)
         return;
     g_queue_clear_full(&journal->entries, entry_free);
-    g_queue_clear_full(&journal->returned, source_free);
+    g_queue_clear_full(&journal->returned, (GDestroyNotify)journal_source_free);
     g_tree_unref(journal->flows);
     g_free(journal);
 }
@@ -119,7 +118,7 @@ void journal_returned(Journal *journal, const char *server, uint64_t bytes)
     if (last && g_strcmp0(last->from, server) == 0)
         last->bytes += bytes;
     else
-        g_queue_push_tail(&journal->returned, source_new(server, bytes));
+        g_queue_push_tail(&journal->returned, journal_source_new(server, bytes));
 }
 
 /* Takes up to @bytes from the head of the queue into @into (nullable), one source a giver. */
@@ -138,9 +137,9 @@ static uint64_t take_returned(Journal *journal, uint64_t bytes, GPtrArray *into)
         if (known)
             known->bytes += part;
         else if (into)
-            g_ptr_array_add(into, source_new(head->from, part));
+            g_ptr_array_add(into, journal_source_new(head->from, part));
         if (head->bytes == 0)
-            source_free(g_queue_pop_head(&journal->returned));
+            journal_source_free(g_queue_pop_head(&journal->returned));
     }
     journal->returned_bytes -= taken;
     return taken;
@@ -184,10 +183,10 @@ static void add_flow(Journal *journal, const char *from, const char *to, uint64_
 
 GPtrArray *journal_spend(Journal *journal, uint64_t bytes)
 {
-    GPtrArray *sources = g_ptr_array_new_with_free_func(source_free);
+    GPtrArray *sources = g_ptr_array_new_with_free_func((GDestroyNotify)journal_source_free);
     uint64_t taken = take_returned(journal, bytes, sources);
     if (taken < bytes)
-        g_ptr_array_add(sources, source_new(FREE_MEMORY, bytes - taken));
+        g_ptr_array_add(sources, journal_source_new(FREE_MEMORY, bytes - taken));
     return sources;
 }
 
@@ -206,7 +205,7 @@ void journal_unspent(Journal *journal, const GPtrArray *sources)
         const JournalSource *source = sources->pdata[i - 1];
         if (g_str_equal(source->from, FREE_MEMORY))
             continue;
-        g_queue_push_head(&journal->returned, source_new(source->from, source->bytes));
+        g_queue_push_head(&journal->returned, journal_source_new(source->from, source->bytes));
         journal->returned_bytes += source->bytes;
     }
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdint.h>
 #include <glib.h>
+#include "engine/relief.h"
 #include "policy/decide.h"
 
 typedef struct {
@@ -22,8 +23,12 @@ typedef struct {
     uint64_t need_bytes, allocation_bytes;
     gboolean performed; /* FALSE: observe mode, not yet answered, or refused (then @error) */
     char *error;
-    char *text;         /* one sentence for people */
-    GPtrArray *sources; /* (element-type JournalSource) (nullable) */
+    char *text;           /* one sentence for people */
+    uint64_t burst_bytes; /* a grant on residency alone: what it had grown by; else 0 */
+    int64_t burst_us;     /* ... and within what time */
+    Rise rise;            /* a note about how a server got what it needed; else all 0 */
+    int64_t rise_unix_us; /* ... when that began */
+    GPtrArray *sources;   /* (element-type JournalSource) (nullable) */
 } JournalEntry;
 
 typedef struct Journal Journal;
@@ -52,6 +57,9 @@ void journal_returned(Journal *journal, const char *server, uint64_t bytes);
 GPtrArray *journal_spend(Journal *journal, uint64_t bytes);
 void journal_spent(Journal *journal, const char *server, const GPtrArray *sources);
 void journal_unspent(Journal *journal, const GPtrArray *sources);
+/* For lists of them elsewhere. */
+JournalSource *journal_source_new(const char *from, uint64_t bytes);
+void journal_source_free(JournalSource *source);
 /* journal_queue_limit: forgets the oldest returned bytes beyond what the pool really has free. */
 void journal_queue_limit(Journal *journal, uint64_t free_bytes);
 

@@ -1,4 +1,4 @@
-/* Percentiles over the latest relief times. */
+/* Percentiles over the latest waits, and the wait of one server. */
 #include "engine/relief.h"
 #include <stdlib.h>
 #include <string.h>
@@ -26,4 +26,52 @@ uint64_t relief_percentile(const Relief *relief, unsigned permille)
     qsort(sorted, relief->n, sizeof *sorted, compare);
     unsigned rank = (relief->n * permille + 999) / 1000;
     return sorted[rank > 0 ? rank - 1 : 0];
+}
+
+void relief_clear(ReliefEpisode *episode)
+{
+    g_clear_pointer(&episode->paid, g_ptr_array_unref);
+    g_clear_pointer(&episode->helped, g_ptr_array_unref);
+    *episode = (ReliefEpisode){0};
+}
+
+void relief_begin(ReliefEpisode *episode, int64_t since_us, uint64_t goal_bytes)
+{
+    if (episode->since_us != 0)
+        return;
+    episode->since_us = MAX(since_us, MAX(episode->ended_us, 1));
+    episode->granted_us = 0;
+    episode->goal_bytes = goal_bytes;
+    if (episode->rise.waits++ > 0)
+        return;
+    episode->rise.began_us = episode->since_us;
+    episode->rise.first_grant_us = -1;
+}
+
+int64_t relief_granted(ReliefEpisode *episode, uint64_t bytes, int64_t now_us)
+{
+    if (episode->rise.waits == 0)
+        return -1;
+    episode->rise.got_bytes += bytes;
+    if (episode->rise.first_grant_us < 0)
+        episode->rise.first_grant_us = now_us - episode->rise.began_us;
+    if (episode->since_us == 0 || episode->granted_us != 0)
+        return -1;
+    episode->granted_us = now_us;
+    return now_us - episode->since_us;
+}
+
+int64_t relief_end(ReliefEpisode *episode, int64_t now_us)
+{
+    int64_t waited_us = now_us - episode->since_us;
+    episode->since_us = 0;
+    episode->ended_us = now_us;
+    episode->rise.longest_us = MAX(episode->rise.longest_us, waited_us);
+    episode->rise.lasted_us = now_us - episode->rise.began_us;
+    return waited_us;
+}
+
+gboolean relief_over(const ReliefEpisode *episode, int64_t pause_us, int64_t now_us)
+{
+    return episode->rise.waits > 0 && episode->since_us == 0 && now_us - episode->ended_us >= pause_us;
 }

@@ -42,6 +42,13 @@ static void append_use(GString *text, const JournalEntry *entry)
     append_size(text, entry->need_bytes);
 }
 
+static void append_burst(GString *text, const JournalEntry *entry)
+{
+    g_string_append(text, "it touched ");
+    append_size(text, entry->burst_bytes);
+    g_string_append_printf(text, " within %.0f ms", (double)entry->burst_us / 1e3);
+}
+
 static void append_step(GString *text, const JournalEntry *entry, gboolean would)
 {
     gboolean up = entry->to_bytes >= entry->from_bytes;
@@ -59,7 +66,10 @@ char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean w
     append_step(text, entry, would);
     switch (entry->move) {
     case MOVE_GRANT_NEED:
-        append_use(text, entry);
+        if (entry->burst_bytes > 0)
+            append_burst(text, entry);
+        else
+            append_use(text, entry);
         append_sources(text, entry->server, entry->sources);
         break;
     case MOVE_GRANT_SURPLUS:

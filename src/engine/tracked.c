@@ -1,6 +1,7 @@
 /* Follows one server from observation to observation. */
 #include "engine/tracked.h"
 #include <string.h>
+#include <unistd.h>
 #include "base/u64.h"
 #include "policy/params.h"
 
@@ -38,6 +39,7 @@ Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
     Tracked *tracked = g_new0(Tracked, 1);
     tracked->backend = backend;
     tracked->times = times;
+    tracked->statm_fd = -1;
     return tracked;
 }
 
@@ -45,6 +47,9 @@ void tracked_free(Tracked *tracked)
 {
     if (!tracked)
         return;
+    if (tracked->statm_fd >= 0)
+        close(tracked->statm_fd);
+    relief_clear(&tracked->relief);
     backend_server_free(tracked->latest);
     g_free(tracked);
 }
@@ -72,7 +77,7 @@ static void wait_for_boot(Tracked *tracked, const BackendServer *facts, int64_t 
     tracked->boot_us = now_us;
     tracked->boot_wall_s = wall_s;
     tracked->booted = tracked->settled = FALSE;
-    tracked->booted_us = tracked->nudged_us = tracked->sample_us = 0;
+    tracked->booted_us = tracked->nudged_us = tracked->sample_us = tracked->sample_before_us = 0;
     tracked->last_update_s = facts->guest_update_s;
     tracked->last_available_bytes = facts->available_bytes;
     tracked->last_free_bytes = facts->free_bytes;
@@ -104,7 +109,7 @@ static void begin_boot(Tracked *tracked, const BackendServer *facts, int64_t now
     tracked->boot_count = facts->boot_count;
     tracked->was_reset = ran_before && facts->balloon_bytes < facts->maximum_bytes;
     tracked->adopting = FALSE;
-    tracked->short_since_us = 0;
+    relief_clear(&tracked->relief);
     tracked->sample_balloon_bytes = 0;
     tracked->decided = FALSE;
     wait_for_boot(tracked, facts, now_us, wall_s);
@@ -141,6 +146,7 @@ static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t no
 {
     /* The sample lies between the last look and this one: the larger balloon size is the safe one to pair it with. */
     tracked->sample_balloon_bytes = u64_max(facts->balloon_bytes, tracked->last_balloon_bytes);
+    tracked->sample_before_us = tracked->sample_us;
     tracked->sample_us = sampled_us(tracked, facts, now_us, wall_s);
     tracked->last_update_s = facts->guest_update_s;
     tracked->last_available_bytes = facts->available_bytes;
@@ -348,6 +354,11 @@ static uint64_t measured_overhead(const Tracked *tracked)
                                                       : tracked->latest->overhead_bytes;
 }
 
+uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes)
+{
+    return rss_bytes == UNKNOWN ? UNKNOWN : u64_sub_sat(rss_bytes, measured_overhead(tracked));
+}
+
 uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *defaults)
 {
     if (tracked->latest->kind == SERVER_KIND_LXC)
@@ -396,9 +407,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
     const BackendServer *latest = tracked->latest;
     gboolean known = tracked->sample_us != 0;
     FixedReason fixed = fixed_now(tracked, now_us);
-    uint64_t resident = UNKNOWN;
-    if (latest->pid > 0 && latest->resident_bytes != UNKNOWN)
-        resident = u64_sub_sat(latest->resident_bytes, measured_overhead(tracked));
+    uint64_t resident = tracked_resident(tracked, latest->pid > 0 ? latest->resident_bytes : UNKNOWN);
     /* A guest that boots may be nudged, but not while nothing can come of it. */
     gboolean mute = !latest->responsive || latest->power != POWER_RUNNING;
     gboolean waits = tracked->unsure || tracked->adopting || now_us < tracked->retry_us;

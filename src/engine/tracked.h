@@ -7,6 +7,7 @@
 #include "backend/backend.h"
 #include "base/config.h"
 #include "base/u64.h"
+#include "engine/relief.h"
 #include "policy/decide.h"
 #include "store/store.h"
 
@@ -65,17 +66,20 @@ typedef struct {
     uint64_t last_balloon_bytes;
     uint64_t last_update_s;
     uint64_t last_available_bytes, last_free_bytes;
-    int64_t sample_us;
+    int64_t sample_us, sample_before_us;
     uint64_t sample_balloon_bytes;
 
     uint64_t
         overhead_bound_bytes; /* what is counted for its QEMU beyond guest RAM, where the config says auto */
     int64_t overhead_bound_us;
 
+    int statm_fd;             /* its process's residency, kept open; -1: none */
+    int statm_pid;            /* ... that process */
     uint64_t burst_low_bytes; /* the lowest residency since its last step up */
     int64_t burst_until_us;   /* it touches memory: asked for fresh statistics until then */
 
-    int64_t short_since_us;  /* relief under way since; 0 = none */
+    ReliefEpisode relief;    /* its demand rises, or has risen a moment ago */
+    int64_t waited_us;       /* all its waits together since it was first seen */
     uint64_t proposed_bytes; /* observe mode: the last target that was journalled */
 } Tracked;
 
@@ -114,6 +118,9 @@ void tracked_manage_reset(Tracked *tracked);
 
 /* tracked_facts: what the policy is to see now. @reachable: its backend is connected. */
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us);
+
+/* tracked_resident: what of @rss_bytes (or UNKNOWN) is guest RAM. */
+uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes);
 
 /* Whether it takes part in the account at all: running in some way. */
 gboolean tracked_counts(const Tracked *tracked);

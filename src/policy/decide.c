@@ -152,9 +152,12 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Se
         overhead = u64_add_sat(overhead, servers[i].overhead_bytes);
     uint64_t budget = u64_sub_sat(host->pool_bytes, overhead);
     uint64_t after_slack = u64_sub_sat(budget, host->slack_bytes);
+    /* Nobody keeps as surplus what others are about to touch. */
+    uint64_t expected = plan_expected_bytes(servers, tracks, decision->n, params, now_us);
+    uint64_t surplus = u64_sub_sat(after_slack, expected);
     uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, tracks, params, budget);
     for (Tier tier = TIER_NEED; tier <= TIER_MAXIMUM; tier++) {
-        uint64_t tier_budget = tier == TIER_NEED ? budget : after_slack;
+        uint64_t tier_budget = tier == TIER_NEED ? budget : (tier == TIER_MAXIMUM ? surplus : after_slack);
         if (sum < tier_budget)
             sum = fill_tier(decision, tier, servers, tracks, params, tier_budget);
     }
@@ -168,8 +171,19 @@ void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrac
     for (size_t i = 0; i < n; i++) {
         plan_watch(&tracks[i], &servers[i], params, now_us);
         decision->demands[i] = demand_update(&tracks[i].demand, &servers[i], params, now_us);
+        burst_learn(&tracks[i].burst, &servers[i], &decision->demands[i], params, now_us);
     }
     allocate(host, servers, tracks, params, now_us, decision);
     plan_make(host, servers, decision->demands, tracks, decision->allocations, n, params, now_us,
               &decision->scratch, decision->rows, &decision->totals);
+}
+
+size_t decision_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,
+                       const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
+                       const PolicyParams *params, int64_t now_us, Decision *decision)
+{
+    reserve(decision, n);
+    decision->n = n;
+    return plan_bursts(host, servers, demands, tracks, before, someone_waits, n, params, now_us,
+                       &decision->scratch, decision->rows);
 }

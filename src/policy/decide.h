@@ -64,3 +64,9 @@ void decision_free(Decision *decision);
  */
 void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrack *tracks, size_t n,
                    const PolicyParams *params, int64_t now_us, Decision *decision);
+
+/* decision_bursts: between two decisions, plan_bursts() into decision->rows, with @before the rows of the last decision in
+ * the order of @servers. Its guarantees are plan_bursts()'s; returns how many rows move. */
+size_t decision_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,
+                       const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
+                       const PolicyParams *params, int64_t now_us, Decision *decision);

@@ -35,6 +35,15 @@ PolicyParams policy_params_default(void)
         .rest_max_us = 1800 * SECOND_US,
         .learned_half_life_us = 600 * SECOND_US,
         .override_us = 600 * SECOND_US,
+        .burst_step_bytes = 3 * MIB,
+        .burst_bytes_per_s = 32 * MIB,
+        .burst_quiet_us = INT64_C(300000),
+        .burst_lead = 3,
+        .burst_first_bytes = 16 * MIB,
+        .burst_room_us = 10 * SECOND_US,
+        .burst_twitch_us = 10 * SECOND_US,
+        .burst_cache_bytes = 32 * MIB,
+        .burst_cache_us = 60 * SECOND_US,
         .disabled_rules = 0,
     };
 }

@@ -40,6 +40,18 @@ typedef struct {
     int64_t learned_half_life_us; /* 10 min: after the rest the learned floor fades, so one bad night is not
                                      for ever */
     int64_t override_us;          /* 10 min: how long somebody else's setmem is respected */
+    /* Bursts, as residency shows them. */
+    uint64_t burst_step_bytes; /* 3 MiB: what a first touch of 120-195 MiB/s takes 20 ms for; idle guests move
+                                      by less from look to look */
+    uint64_t burst_bytes_per_s; /* 32 MiB/s: anything slower is in time when statistics show it */
+    int64_t burst_quiet_us;     /* 300 ms without fast growth end a burst */
+    uint32_t burst_lead;        /* 3: nothing is expected beyond three times what was shown */
+    uint64_t burst_first_bytes; /* 16 MiB, at most 1/16 of the maximum: a burst's first grant ... */
+    int64_t burst_room_us;      /* ... unless it has room for 10 s of its growth anyway ... */
+    int64_t burst_twitch_us;    /* ... or came to less than such a grant the last time, within 10 s */
+    uint64_t
+        burst_cache_bytes;  /* 32 MiB grown, and less than a fourth of it in use: that is file cache ... */
+    int64_t burst_cache_us; /* ... and no early grants for 60 s */
     /* Safety rules; only tests turn one off, to see the scenario that needs it fail. Bit = 1 << Rule. */
     uint32_t disabled_rules;
 } PolicyParams;

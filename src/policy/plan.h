@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "policy/allocation.h"
+#include "policy/burst.h"
 #include "policy/demand.h"
 #include "policy/facts.h"
 #include "policy/ledger.h"
@@ -96,6 +97,7 @@ typedef struct {
 typedef struct {
     DemandState demand;
     MoveState move;
+    BurstState burst;
 } ServerTrack;
 
 /* Working memory of one decision, one entry per server; owned by the Decision. */
@@ -130,6 +132,23 @@ bool hold_pins(HoldReason hold);
 void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *demands, ServerTrack *tracks,
                const uint64_t *allocations, size_t n, const PolicyParams *params, int64_t now_us,
                PlanScratch *scratch, PlanRow *rows, PlanTotals *ret_totals);
+
+/*
+ * plan_bursts: grants between two beats, to servers that burst, from free pool bytes and nothing else.
+ * @host:    the pool, as for the last decision; slack is there to be used by this
+ * @servers, @demands, @tracks, @before: facts with the newest residency, and what the last decision made of them
+ * @someone_waits: ... that decision left somebody waiting: nobody bursts beyond its share then
+ * @rows:    (out): as plan_make()'s; MOVE_GRANT_NEED, or MOVE_NONE with the present target
+ * Returns how many rows move. Carrying out any subset of them in any order keeps G1 and G3, and no target falls. Free bytes are
+ * divided by weighted max-min among those that burst.
+ */
+size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,
+                   const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
+                   const PolicyParams *params, int64_t now_us, PlanScratch *scratch, PlanRow *rows);
+
+/* plan_expected_bytes: what all bursts together will touch within a reaction time: as good as asked for already. */
+uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *tracks, size_t n,
+                             const PolicyParams *params, int64_t now_us);
 
 /*
  * What became of a row; told once for each, or never. Of a row that nothing is told of it is taken that it may still be

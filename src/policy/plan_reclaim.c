@@ -117,7 +117,9 @@ static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
 
 /* What is wanted back, most pressing first; reclaims under way already count towards it. */
 typedef struct {
-    uint64_t urgent_bytes, slack_bytes, level_bytes;
+    uint64_t urgent_bytes; /* somebody waits */
+    uint64_t soon_bytes;   /* somebody is about to: at full speed as well, but nobody is turned for it */
+    uint64_t slack_bytes, level_bytes;
 } Wanted;
 
 static uint64_t take(uint64_t *wanted, uint64_t bytes)
@@ -127,16 +129,29 @@ static uint64_t take(uint64_t *wanted, uint64_t bytes)
     return bytes - taken;
 }
 
+/* While a server bursts the slack is about to be needed, and so is what it will touch next: both are taken back at full
+ * speed before anybody has to wait for them. */
+static uint64_t about_to_be_needed(const Beat *beat)
+{
+    uint64_t expected = plan_expected_bytes(beat->servers, beat->tracks, beat->n, beat->params, beat->now_us);
+    if (expected == 0)
+        return 0;
+    return u64_sub_sat(u64_add_sat(beat->host->slack_bytes, expected), beat->free_bytes);
+}
+
 static Wanted wanted_back(const Beat *beat)
 {
     Wanted wanted = {
         .urgent_bytes = u64_add_sat(beat->waiting_bytes, beat->over_bytes),
+        .soon_bytes = about_to_be_needed(beat),
         .slack_bytes = u64_sub_sat(beat->host->slack_bytes, beat->free_bytes),
         .level_bytes = beat->levelling_bytes,
     };
     if (wanted.slack_bytes <= u64_max(beat->params->quantum_bytes, beat->host->slack_bytes / SLACK_NEAR))
         wanted.slack_bytes = 0;
+    wanted.slack_bytes = u64_sub_sat(wanted.slack_bytes, wanted.soon_bytes);
     uint64_t coming = take(&wanted.urgent_bytes, beat->in_flight_bytes);
+    coming = take(&wanted.soon_bytes, coming);
     coming = take(&wanted.slack_bytes, coming);
     take(&wanted.level_bytes, coming);
     return wanted;
@@ -152,6 +167,9 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         move = MOVE_RECLAIM_URGENT;
         account = &wanted->urgent_bytes;
         step = urgent_step(beat, i, give);
+    } else if (wanted->soon_bytes > 0) {
+        account = &wanted->soon_bytes;
+        step = give > beat_band(beat, i) && !turned_lately(beat, i) ? urgent_step(beat, i, give) : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
         step = give > beat_band(beat, i) ? calm_step(beat, i, give) : 0;
@@ -198,7 +216,8 @@ void plan_reclaims(Beat *beat)
 {
     beat->in_flight_bytes = sum_in_flight(beat);
     Wanted wanted = wanted_back(beat);
-    if (wanted.urgent_bytes == 0 && wanted.slack_bytes == 0 && wanted.level_bytes == 0)
+    if (wanted.urgent_bytes == 0 && wanted.soon_bytes == 0 && wanted.slack_bytes == 0 &&
+        wanted.level_bytes == 0)
         return;
     size_t n_donors = order_donors(beat);
     for (size_t k = 0; k < n_donors; k++)

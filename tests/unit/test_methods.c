@@ -22,6 +22,8 @@ static const Field host_fields[] = {
     {"servers", "i"},
     {"beats", "i"},
     {"relief_p50_us", "i?"},
+    {"first_grant_p50_us", "i?"},
+    {"first_grant_p99_us", "i?"},
     {"relief_p99_us", "i?"},
     {"free_bytes", "i?"},
     {"over_bytes", "i?"},
@@ -61,6 +63,7 @@ static const Field server_fields[] = {
     {"driver", "s?"},
     {"agent", "?"},
     {"stalled_us", "?"},
+    {"waited_us", "i"},
     {"allocation_bytes", "i?"},
     {"floor_bytes", "i?"},
     {"short_bytes", "i"},
@@ -102,6 +105,8 @@ static const Field decision_fields[] = {
     {"performed", "b"},
     {"error", "s?"},
     {"sources", "a"},
+    {"burst", "?"},
+    {"relief", "?"},
     {NULL, NULL},
 };
 static const Field source_fields[] = {{"from", "s"}, {"bytes", "i"}, {NULL, NULL}};

@@ -1,0 +1,174 @@
+/* Who waits for memory, since when and until when; and what is told about it when it is over. */
+#include "base/size.h"
+#include "engine/engine_private.h"
+
+/* Waits this close belong to one rise, and what it came to is told once. */
+#define RISE_PAUSE_US INT64_C(2000000)
+/* More names than this make no sentence. */
+#define NAMES_TOLD 3
+
+static gboolean can_wait(const Tracked *tracked)
+{
+    return tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) && tracked->demand.known;
+}
+
+static uint64_t band_of(const Engine *engine, const Tracked *tracked)
+{
+    uint64_t band = tracked->row.allocation_bytes / 1000 * engine->params.band_permille;
+    return u64_max(band, engine->params.quantum_bytes);
+}
+
+/* When it last had what it needed, as far as anybody can tell: before its residency began to grow, or at the sample
+ * before the one that shows it. */
+static int64_t had_enough_us(const Tracked *tracked, int64_t now_us)
+{
+    if (tracked->track.burst.bursting)
+        return tracked->track.burst.quiet_us;
+    return tracked->sample_before_us != 0 ? tracked->sample_before_us : now_us;
+}
+
+static void look_for_wait(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    const Demand *demand = &tracked->demand;
+    uint64_t has = u64_add_sat(tracked->facts.balloon_bytes, band_of(engine, tracked));
+    gboolean squeezed = demand->floor_bytes > has;
+    gboolean bursts = tracked->track.burst.bursting && demand->need_bytes > has;
+    if (squeezed || bursts)
+        relief_begin(&tracked->relief, had_enough_us(tracked, now_us), demand->need_bytes);
+}
+
+static void count_wait(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    int64_t waited_us = relief_end(&tracked->relief, now_us);
+    tracked->waited_us += waited_us;
+    relief_add(&engine->relief, (uint64_t)waited_us);
+    engine->host.relief_p50_us = relief_percentile(&engine->relief, 500);
+    engine->host.relief_p99_us = relief_percentile(&engine->relief, 990);
+}
+
+static void look_for_end(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    ReliefEpisode *relief = &tracked->relief;
+    uint64_t has = u64_add_sat(tracked->facts.balloon_bytes, band_of(engine, tracked));
+    uint64_t goal = u64_min(relief->goal_bytes, tracked->facts.maximum_bytes);
+    gboolean enough = has >= tracked->demand.floor_bytes;
+    if (enough && has >= goal)
+        count_wait(engine, tracked, now_us);
+    else if (enough && has >= tracked->demand.need_bytes)
+        count_wait(engine, tracked, now_us); /* it needs less than it did */
+}
+
+static void append_amounts(GString *text, const GPtrArray *sources, const char *server)
+{
+    guint told = 0;
+    for (guint i = 0; sources && i < sources->len && told < NAMES_TOLD; i++) {
+        const JournalSource *source = sources->pdata[i];
+        if (source->bytes < MIB || g_strcmp0(source->from, server) == 0)
+            continue;
+        g_autofree char *size = size_format(source->bytes);
+        gboolean is_free = g_str_equal(source->from, "free");
+        g_string_append_printf(text, "%s%s %s", told == 0 ? "" : ", ", size, is_free ? "of slack" : "from ");
+        if (!is_free)
+            g_string_append(text, source->from);
+        told++;
+    }
+}
+
+static void append_part(GString *text, const char *label, const GPtrArray *sources, const char *server)
+{
+    g_autoptr(GString) amounts = g_string_new(NULL);
+    append_amounts(amounts, sources, server);
+    if (amounts->len > 0)
+        g_string_append_printf(text, "; %s %s", label, amounts->str);
+}
+
+static char *sentence_of(const Tracked *tracked)
+{
+    const Rise *rise = &tracked->relief.rise;
+    g_autofree char *got = size_format(rise->got_bytes);
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(text, "%s got the first of %s %.0f ms after it began to need it, ",
+                           tracked->latest->name, got, (double)rise->first_grant_us / 1e3);
+    g_string_append_printf(text, "and never waited longer than %.0f ms", (double)rise->longest_us / 1e3);
+    append_part(text, "paid with", tracked->relief.paid, tracked->latest->name);
+    append_part(text, "meanwhile asked back", tracked->relief.helped, tracked->latest->name);
+    g_string_append_c(text, '.');
+    return g_string_free(text, FALSE);
+}
+
+static void tell(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    if (tracked->relief.rise.first_grant_us >= 0) {
+        JournalEntry *entry = journal_entry_new(tracked->latest->id, tracked->latest->name);
+        entry->performed = TRUE;
+        entry->rise = tracked->relief.rise;
+        entry->rise_unix_us = entry->wall_us - (now_us - tracked->relief.rise.began_us);
+        entry->text = sentence_of(tracked);
+        engine_emit(engine, ENGINE_EVENT_DECISION, journal_add(engine->journal, entry));
+    }
+    relief_clear(&tracked->relief);
+}
+
+void engine_measure_relief(Engine *engine, int64_t now_us)
+{
+    for (guint i = 0; i < engine->counted->len; i++) {
+        Tracked *tracked = engine->counted->pdata[i];
+        if (!can_wait(tracked)) {
+            relief_clear(&tracked->relief);
+            continue;
+        }
+        if (tracked->relief.since_us != 0)
+            look_for_end(engine, tracked, now_us);
+        if (tracked->relief.since_us == 0)
+            look_for_wait(engine, tracked, now_us);
+        if (relief_over(&tracked->relief, RISE_PAUSE_US, now_us))
+            tell(engine, tracked, now_us);
+    }
+}
+
+static void add_source(GPtrArray **sources, const char *from, uint64_t bytes)
+{
+    if (!*sources)
+        *sources = g_ptr_array_new_with_free_func((GDestroyNotify)journal_source_free);
+    for (guint i = 0; i < (*sources)->len; i++) {
+        JournalSource *known = (*sources)->pdata[i];
+        if (g_str_equal(known->from, from)) {
+            known->bytes = u64_add_sat(known->bytes, bytes);
+            return;
+        }
+    }
+    g_ptr_array_add(*sources, journal_source_new(from, bytes));
+}
+
+static void note_grant(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us)
+{
+    int64_t waited_us =
+        relief_granted(&tracked->relief, u64_sub_sat(entry->to_bytes, entry->from_bytes), now_us);
+    if (waited_us >= 0) {
+        relief_add(&engine->first_grants, (uint64_t)waited_us);
+        engine->host.first_grant_p50_us = relief_percentile(&engine->first_grants, 500);
+        engine->host.first_grant_p99_us = relief_percentile(&engine->first_grants, 990);
+    }
+    for (guint i = 0; entry->sources && i < entry->sources->len && tracked->relief.rise.waits > 0; i++) {
+        const JournalSource *source = entry->sources->pdata[i];
+        add_source(&tracked->relief.paid, source->from, source->bytes);
+    }
+}
+
+static void note_help(Engine *engine, const Tracked *donor, const JournalEntry *entry)
+{
+    for (guint i = 0; i < engine->counted->len; i++) {
+        Tracked *tracked = engine->counted->pdata[i];
+        if (tracked != donor && tracked->relief.rise.waits > 0)
+            add_source(&tracked->relief.helped, donor->latest->name,
+                       u64_sub_sat(entry->from_bytes, entry->to_bytes));
+    }
+}
+
+void engine_note_sent(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us)
+{
+    if (entry->to_bytes > entry->from_bytes && entry->move == MOVE_GRANT_NEED)
+        note_grant(engine, tracked, entry, now_us);
+    else if (entry->to_bytes < entry->from_bytes)
+        note_help(engine, tracked, entry);
+}

@@ -1,0 +1,161 @@
+/* Grants between two beats: who bursts gets free pool bytes on its residency's word. */
+#include "base/u64.h"
+#include "policy/plan_internal.h"
+
+#define SECOND_US INT64_C(1000000)
+/* A grant of less than this is not worth a request: the next look brings more. */
+#define LEAST_QUANTA 4
+
+/* One look's working state. */
+typedef struct {
+    const HostFacts *host;
+    const ServerFacts *servers;
+    const Demand *demands;
+    const ServerTrack *tracks;
+    const PlanRow *before;
+    bool someone_waits;
+    size_t n;
+    const PolicyParams *params;
+    int64_t now_us;
+    uint64_t weights;
+} Look;
+
+static bool may_get(const Look *look, size_t i)
+{
+    const ServerFacts *facts = &look->servers[i];
+    const ServerTrack *track = &look->tracks[i];
+    if (!track->burst.bursting || facts->resident_bytes == UNKNOWN ||
+        track->burst.boot_count != facts->boot_count || look->now_us < track->burst.cache_until_us)
+        return false;
+    bool fixed = facts->fixed != FIXED_NO && rule_on(look->params, RULE_FIXED);
+    if (fixed || facts->busy || track->move.untaken || track->move.foreign || !look->demands[i].known)
+        return false;
+    return !hold_pins(plan_hold(facts, &look->demands[i], &track->move, look->now_us));
+}
+
+/* What it needs now: as of the last sample, what it has touched since, and what it is about to touch. */
+static uint64_t needs_now(const Look *look, size_t i)
+{
+    const BurstState *burst = &look->tracks[i].burst;
+    uint64_t since = burst->sample_bytes == 0 ? 0 : u64_sub_sat(burst->looked_bytes, burst->sample_bytes);
+    since = u64_min(since, u64_sub_sat(burst->looked_bytes, burst->quiet_bytes));
+    uint64_t ahead = u64_add_sat(since, burst_expected_bytes(burst, look->params));
+    return u64_add_sat(look->demands[i].need_bytes, ahead);
+}
+
+/* A burst's first step, whatever room there is left: nobody knows yet how far it goes. */
+static uint64_t first_step(const Look *look, size_t i)
+{
+    const ServerFacts *facts = &look->servers[i];
+    const BurstState *burst = &look->tracks[i].burst;
+    uint64_t shown = u64_sub_sat(burst->looked_bytes, burst->quiet_bytes);
+    bool twitches = look->now_us < burst->twitch_until_us && shown < look->params->burst_first_bytes;
+    if (burst->granted || twitches)
+        return 0;
+    uint64_t room = u64_sub_sat(facts->target_bytes, facts->resident_bytes);
+    double lasts_us = (double)room * 1e6 / (double)u64_max(burst->rate_bytes_per_s, 1);
+    if (lasts_us >= (double)look->params->burst_room_us)
+        return 0;
+    uint64_t first = u64_min(look->params->burst_first_bytes, facts->maximum_bytes / 16);
+    return u64_add_sat(facts->target_bytes, first);
+}
+
+/* While others wait, what is beyond its share is theirs: the share of the last decision, or what its weight alone
+ * would give it of the whole pool. */
+static uint64_t share_of(const Look *look, size_t i)
+{
+    if (!look->someone_waits)
+        return UINT64_MAX;
+    double part = (double)look->servers[i].weight / (double)u64_max(look->weights, 1);
+    double share = (double)look->host->pool_bytes * part;
+    uint64_t by_weight = share < 9223372036854775808.0 ? (uint64_t)share : UINT64_C(1) << 63;
+    by_weight = u64_sub_sat(by_weight, look->servers[i].overhead_bytes);
+    return u64_max(look->before[i].allocation_bytes, by_weight);
+}
+
+static uint64_t wanted(const Look *look, size_t i)
+{
+    uint64_t want = u64_max(needs_now(look, i), first_step(look, i));
+    return u64_min(u64_min(want, share_of(look, i)), look->servers[i].maximum_bytes);
+}
+
+static size_t gather(const Look *look, PlanScratch *scratch, const PlanRow *rows, uint64_t *ret_low)
+{
+    size_t n_wanting = 0;
+    *ret_low = 0;
+    for (size_t i = 0; i < look->n; i++) {
+        const uint64_t quantum = look->params->quantum_bytes, target = rows[i].target_bytes;
+        if (!may_get(look, i))
+            continue;
+        uint64_t high = wanted(look, i);
+        if (high < u64_add_sat(target, LEAST_QUANTA * quantum))
+            continue;
+        uint64_t low = u64_max(target, u64_min(rows[i].held_bytes, high)); /* this much is paid for */
+        uint32_t weight = rule_on(look->params, RULE_WEIGHTS) ? look->servers[i].weight : 1;
+        scratch->shares[n_wanting] = (Share){low, high, weight > 0 ? weight : 1};
+        scratch->donors[n_wanting++] = (uint32_t)i;
+        *ret_low = u64_add_sat(*ret_low, low);
+    }
+    return n_wanting;
+}
+
+static size_t hand_out(const Look *look, uint64_t free_bytes, PlanScratch *scratch, PlanRow *rows)
+{
+    const uint64_t quantum = look->params->quantum_bytes;
+    uint64_t low;
+    size_t n_wanting = gather(look, scratch, rows, &low), n_moving = 0;
+    if (n_wanting == 0)
+        return 0;
+    allocation_fill(scratch->shares, n_wanting, u64_add_sat(low, free_bytes), scratch->index, scratch->bytes);
+    for (size_t k = 0; k < n_wanting; k++) {
+        PlanRow *row = &rows[scratch->donors[k]];
+        uint64_t target = u64_max(scratch->bytes[k] / quantum * quantum, scratch->shares[k].low_bytes);
+        if (target < u64_add_sat(row->target_bytes, LEAST_QUANTA * quantum))
+            continue;
+        row->move = MOVE_GRANT_NEED;
+        row->target_bytes = target;
+        n_moving++;
+    }
+    return n_moving;
+}
+
+uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *tracks, size_t n,
+                             const PolicyParams *params, int64_t now_us)
+{
+    uint64_t expected = 0;
+    for (size_t i = 0; i < n; i++) {
+        const BurstState *burst = &tracks[i].burst;
+        bool grows = servers[i].fixed == FIXED_NO && burst->boot_count == servers[i].boot_count &&
+                     now_us >= burst->cache_until_us;
+        if (grows)
+            expected = u64_add_sat(expected, burst_expected_bytes(burst, params));
+    }
+    return expected;
+}
+
+size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,
+                   const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
+                   const PolicyParams *params, int64_t now_us, PlanScratch *scratch, PlanRow *rows)
+{
+    Look look = {.host = host,
+                 .servers = servers,
+                 .demands = demands,
+                 .tracks = tracks,
+                 .before = before,
+                 .someone_waits = someone_waits,
+                 .n = n,
+                 .params = params,
+                 .now_us = now_us};
+    Ledger ledger = ledger_make(host, servers, n, params);
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = before[i];
+        rows[i].move = MOVE_NONE;
+        rows[i].target_bytes = servers[i].target_bytes;
+        rows[i].held_bytes = ledger_held(&servers[i], params);
+        look.weights += servers[i].weight;
+    }
+    uint64_t free_bytes = rule_on(params, RULE_PAY_FIRST) ? ledger.free_bytes : host->pool_bytes;
+    if (ledger.over_bytes > 0)
+        return 0;
+    return hand_out(&look, free_bytes, scratch, rows);
+}
