@@ -35,13 +35,15 @@ def program(name):
 class Daemon:
     """aerostatd with a config of its own in a folder of its own, both gone with close()."""
 
-    def __init__(self, uri, pool, mode="manage", slack=None, minimum=None, extra="", wrapper=()):
+    def __init__(self, uri, pool, mode="manage", slack=None, minimum=None, overhead=None, extra="",
+                 wrapper=()):
         self.dir = Path(tempfile.mkdtemp(prefix="aerod-"))
         self.socket = str(self.dir / "control.sock")
         self.log = self.dir / "log"
         self.wrapper = list(wrapper)
         lines = ["[host]", f"pool={pool}", f"mode={mode}"] + ([f"slack={slack}"] if slack else [])
-        lines += ["[policy]", f"minimum={minimum}"] if minimum else []
+        lines += ["[policy]"] + ([f"minimum={minimum}"] if minimum else [])
+        lines += [f"overhead={overhead}"] if overhead else []
         lines += ["[libvirt]", f"uri={uri}", "[control]", f"socket={self.socket}", "[store]",
                   f"path={self.dir / 'store'}", extra]
         self.config = self.dir / "aerostat.conf"

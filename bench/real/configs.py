@@ -1,0 +1,179 @@
+"""Who manages the guests' memory while a scenario runs: nobody, fixed shares, Aerostat, or another manager."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+from stage import MAXIMUM_BYTES, MIB, LabError, now_us
+from aerodaemon import Daemon
+
+# The figure that Aerostat is told to count for each QEMU; its pool is larger by as much, so that guests share the
+# same bytes under every manager.
+OVERHEAD_BYTES = 128 * MIB
+MINIMUM = "128M"
+CALM_S, SETTLE_S = 1.5, 15.0
+
+
+class Config:
+    """One way to manage memory; used by `with config.run(stage, pool_bytes):`."""
+
+    name, title = "", ""
+    uses_agent = False
+
+    def __init__(self):
+        self.stage = self.pool_bytes = None
+
+    def run(self, stage, pool_bytes):
+        self.stage, self.pool_bytes = stage, pool_bytes
+        return self
+
+    def __enter__(self):
+        self.stage.set_agents(self.uses_agent)
+        self.stage.squeeze()
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def equal_shares(self):
+        share = self.pool_bytes // len(self.stage.names) // MIB * MIB
+        self.stage.set_balloons({name: share for name in self.stage.names})
+
+    def start(self):
+        raise NotImplementedError
+
+    def stop(self):
+        pass
+
+    def first_grant_us(self, burst, within_us):
+        """From the first page of a burst to the first grant sent to it; None: none sent, or not known."""
+        return None
+
+    def over_seconds(self):
+        """How long more was committed than the pool has, by the manager's own account; None: it keeps none."""
+        return None
+
+
+class Unlimited(Config):
+    """The oracle: every guest has all that it was sold, so the pool is the sum of the maxima."""
+
+    name, title = "unlimited", "unlimited"
+
+    def start(self):
+        self.stage.set_balloons({name: MAXIMUM_BYTES for name in self.stage.names})
+
+
+class Static(Config):
+    """The pool in equal parts, for ever."""
+
+    name, title = "static", "static shares"
+
+    def start(self):
+        self.equal_shares()
+
+
+class Aerostat(Config):
+    """This project's daemon with its defaults."""
+
+    def __init__(self, uses_agent=False):
+        super().__init__()
+        self.uses_agent = uses_agent
+        self.name = "aerostat-agent" if uses_agent else "aerostat"
+        self.title = "Aerostat, agent" if uses_agent else "Aerostat"
+        self.daemon, self.slack = None, None
+
+    def pool(self):
+        return self.pool_bytes + OVERHEAD_BYTES * len(self.stage.lab.guests)
+
+    def start(self):
+        self.equal_shares()
+        self.start_daemon()
+        self.settle()
+
+    def start_daemon(self):
+        self.daemon = Daemon(self.stage.lab.uri, f"{self.pool() // MIB}M", slack=self.slack, minimum=MINIMUM,
+                             overhead=f"{OVERHEAD_BYTES // MIB}M")
+
+    def settle(self, seconds=SETTLE_S):
+        """Waits until every guest is known and no balloon has moved for a while, but no longer than @seconds."""
+        end, calm_since, last = time.monotonic() + seconds, None, None
+        while time.monotonic() < end:
+            servers = self.daemon.servers()
+            known = len(servers) >= len(self.stage.names) and all(
+                server["state"] == "running" and server["used_bytes"] is not None for server in servers.values())
+            sizes = {name: server["balloon_bytes"] for name, server in servers.items()}
+            if not known or sizes != last:
+                calm_since = time.monotonic()
+            elif time.monotonic() - calm_since >= CALM_S:
+                return
+            last = sizes
+            time.sleep(0.2)
+
+    def stop(self):
+        if self.daemon is not None:
+            self.daemon.close()
+            self.daemon = None
+
+    def grants(self, name, since_us):
+        """When targets above the one before were sent to @name, from @since_us on."""
+        decisions = self.daemon.call("journal", name=name, limit=1000)["decisions"]
+        moments = [one.get("sent_unix_us") or one["time_us"] for one in decisions
+                   if one["performed"] and one["server"] == name and (one["to_bytes"] or 0) > (one["from_bytes"] or 0)]
+        return sorted(moment for moment in moments if moment >= since_us)
+
+    def first_grant_us(self, burst, within_us):
+        # Clocks of guest and host agree to about a millisecond; an answer from before the question is none.
+        sent = [at - burst.start_us for at in self.grants(burst.guest.name, burst.start_us - 1000)]
+        return max(sent[0], 0) if sent and sent[0] <= within_us else None
+
+    def over_seconds(self):
+        return self.daemon.call("status")["over_seconds"]
+
+
+class External(Config):
+    """Any other manager: a command that is given libvirt's URI and the pool and runs until it gets SIGTERM."""
+
+    def __init__(self, name, command):
+        super().__init__()
+        self.name = self.title = name
+        self.command, self.process, self.log = command, None, None
+
+    def start(self):
+        self.equal_shares()
+        # As Aerostat's: what the QEMU processes may hold together.
+        uri, pool = self.stage.lab.uri, str(self.pool_bytes + OVERHEAD_BYTES * len(self.stage.lab.guests))
+        environment = {**os.environ, "BENCH_URI": uri, "BENCH_POOL_BYTES": pool, "LIBVIRT_DEFAULT_URI": uri,
+                       "BENCH_MINIMUM_BYTES": str(128 * MIB)}
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(["sh", "-c", f'{self.command} "$@"', self.name, uri, pool], env=environment,
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        start_new_session=True)
+        time.sleep(CALM_S)
+        self.check()
+
+    def check(self):
+        if self.process.poll() is not None:
+            self.log.seek(0)
+            text = self.log.read().decode(errors="replace").strip()[-300:]
+            raise LabError(f"manager {self.name} ended with status {self.process.returncode}: {text or 'no output'}")
+
+    def stop(self):
+        if self.process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(5)
+                break
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self.log.close()
+        self.process = None
+
+
+__all__ = ["Aerostat", "Config", "External", "OVERHEAD_BYTES", "Static", "Unlimited", "now_us"]

@@ -1,0 +1,198 @@
+"""Single questions that need a setting of their own: how soon, at what cost for donors, at what cost when idle."""
+
+import statistics
+import time
+
+import host
+from configs import Aerostat
+from scenarios import ANSWER_US
+from stage import IDLE_MIB, MIB, Burst
+from stats import lost_share
+
+
+class Tight(Aerostat):
+    """A pool in which every guest sits at its demand, and a large slack: a burst must be granted, and can be."""
+
+    POOL_BYTES, SLACK_BYTES = 1500 * MIB, 480 * MIB
+
+    def __init__(self, uses_agent=False):
+        super().__init__(uses_agent)
+        self.slack = f"{self.SLACK_BYTES // MIB}M"
+
+    def start(self):
+        super().start()
+        # The slack comes from what was handed out in equal shares.
+        self.wait_slack(20)
+
+    def wait_slack(self, seconds):
+        end = time.monotonic() + seconds
+        while self.daemon.call("status")["slack_bytes"] < SLACK_READY_BYTES and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def spare(self):
+        """{name: bytes above its use}"""
+        servers = self.daemon.servers()
+        return {name: servers[name]["balloon_bytes"] - servers[name]["used_bytes"] for name in self.stage.names}
+
+
+BURST_MIB = 256
+# A guest is ready for the next burst when it has no more than this above its use, and the pool has that much to give.
+SPARE_MAX_BYTES, SLACK_READY_BYTES = 150 * MIB, 160 * MIB
+
+
+def latency(stage, rng, bursts, uses_agent, progress):
+    """Bursts larger than the headroom while there is slack: from the first page to the first grant sent."""
+    records = []
+    order = list(stage.names)
+    with Tight(uses_agent).run(stage, Tight.POOL_BYTES) as config:
+        for number in range(bursts):
+            records.append(one_latency(stage, config, rng, order))
+            if number % 10 == 9:
+                progress(f"{number + 1} of {bursts} bursts")
+    return records
+
+
+def one_latency(stage, config, rng, order):
+    """One burst, by the first in @order that is ready; it goes to the end, for its pages to be taken back meanwhile."""
+    config.wait_slack(8)
+    end = time.monotonic() + 8
+    while True:
+        spare = config.spare()
+        name = next((one for one in order if spare[one] <= SPARE_MAX_BYTES), min(spare, key=spare.get))
+        if spare[name] <= SPARE_MAX_BYTES or time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    order.append(order.pop(order.index(name)))
+    # Anywhere in a beat.
+    time.sleep(rng.random() * 0.3)
+    status = config.daemon.call("status")
+    before = stage.counters([name])
+    burst = stage.burst(name, IDLE_MIB + BURST_MIB)
+    record = {**burst.record(), "spare_bytes": spare[name], "slack_bytes": status["slack_bytes"],
+              "first_grant_us": config.first_grant_us(burst, ANSWER_US), **stage.since(before, [name])}
+    record["larger_than_spare"] = spare[name] < BURST_MIB * MIB
+    stage.guests[name].send(f"anon {IDLE_MIB}M", timeout=60)
+    return record
+
+
+class Generous(Aerostat):
+    """One guest holds much that it does not use, the others hold what they need, and the daemon wants a slack."""
+
+    def __init__(self, donor, slack_bytes):
+        super().__init__()
+        self.donor, self.slack = donor, f"{slack_bytes // MIB}M"
+
+    def start(self):
+        sizes = {name: 300 * MIB for name in self.stage.names}
+        sizes[self.donor] = 640 * MIB
+        self.pool_bytes = sum(sizes.values())
+        self.stage.set_balloons(sizes)
+
+
+def work_rate(guest, seconds):
+    """Pages written a second, over about @seconds, by the guest's own clock."""
+    first = guest.report
+    time.sleep(seconds)
+    last = guest.report
+    return (last["anon_ops"] - first["anon_ops"]) * 1e6 / (last["time_us"] - first["time_us"])
+
+
+def donor(stage, name):
+    """What a guest that works without a pause loses while it gives half of its idle memory and nobody waits."""
+    config, guest = Generous(name, 260 * MIB), stage.guests[name]
+    with config.run(stage, 0):
+        guest.send("touch max")
+        burst = stage.burst(name, 150)
+        time.sleep(1.0)
+        before = work_rate(guest, 5.0)
+        report = guest.report
+        idle_bytes = report["mem_available_bytes"]
+        config.start_daemon()
+        start_bytes = config.daemon.servers()[name]["balloon_bytes"] if name in config.daemon.servers() else 640 * MIB
+        given = give(config, guest, name, start_bytes or 640 * MIB, idle_bytes // 2)
+        after = work_rate(guest, 4.0)
+        guest.send("touch 2000")
+    lost = lost_share(before, given["rate"], after) if given["rate"] else None
+    return {"guest": name, "outcome": burst.outcome, "idle_bytes": idle_bytes, "rate_before": before, "rate_after": after,
+            "lost_share": lost, **given}
+
+
+def give(config, guest, name, start_bytes, wanted_bytes, limit_s=30.0):
+    """The donor's rate of work from its first page given until @wanted_bytes are given, or no more come."""
+    end, first, last = time.monotonic() + limit_s, None, None
+    given = 0
+    while time.monotonic() < end and given < wanted_bytes:
+        time.sleep(0.05)
+        size = config.daemon.servers().get(name, {}).get("balloon_bytes") or start_bytes
+        given = start_bytes - size
+        if given > 0 and first is None:
+            first = guest.report
+        if given > 0:
+            last = guest.report
+    if first is None:
+        return {"rate": None, "given_bytes": 0, "seconds": 0.0}
+    # Reports come five times a second: one more, so that the last pages given are inside.
+    last = guest.wait_for(lambda report: report["time_us"] > last["time_us"])
+    seconds = (last["time_us"] - first["time_us"]) / 1e6
+    return {"rate": (last["anon_ops"] - first["anon_ops"]) / seconds, "given_bytes": given, "seconds": seconds}
+
+
+def stopped_donor(stage, config, rng, base_seconds):
+    """A donor's QEMU is stopped in the middle of a burst, and stays so while another guest bursts, too."""
+    first, second, victim = rng.sample(stage.names, 3)
+    stage.quiet(3.0)
+    before = stage.counters([first, second])
+    grown = Burst(stage.guests[first], 560)
+    time.sleep(0.4)
+    stage.guests[victim].stop_process()
+    try:
+        grown.wait(15)
+        grant_us = config.first_grant_us(grown, ANSWER_US)
+        stage.guests[first].send(f"anon {IDLE_MIB}M", timeout=30)
+        time.sleep(1.0)
+        other = stage.burst(second, 480, limit_s=15)
+        second_grant_us = config.first_grant_us(other, ANSWER_US)
+    finally:
+        stage.guests[victim].cont_process()
+    counted = stage.since(before, [first, second])
+    stage.fresh_report(stage.guests[victim], 20)
+    return {"victim": victim, "bursts": [grown.record(), other.record()], "base_seconds": base_seconds,
+            "first_grants_us": [grant_us, second_grant_us], **counted}
+
+
+def qemu_cpu(stage, seconds):
+    """Shares of a core that each QEMU used in the next @seconds."""
+    pids = {name: guest.pid for name, guest in stage.lab.guests.items()}
+    before, start = {name: host.cpu_seconds(pid) for name, pid in pids.items()}, time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - start
+    return {name: (host.cpu_seconds(pid) - before[name]) / took for name, pid in pids.items()}
+
+
+def steady(stage, seconds, progress):
+    """Eight idle guests: what the daemon and each QEMU use while nothing happens, and QEMU without being asked."""
+    stage.set_agents(False)
+    stage.squeeze()
+    stage.all(lambda guest: guest.send("report 1000"))
+    config = Aerostat()
+    with config.run(stage, 8 * 460 * MIB):
+        config.settle(20)
+        time.sleep(5.0)
+        pid = config.daemon.process.pid
+        progress(f"watching the daemon for {seconds} s")
+        before, start = host.cpu_seconds(pid), time.monotonic()
+        beats = config.daemon.call("status")["beats"]
+        asked = qemu_cpu(stage, seconds)
+        took = time.monotonic() - start
+        used = host.cpu_seconds(pid) - before
+        beats = config.daemon.call("status")["beats"] - beats
+        resident = host.resident_bytes(pid)
+    progress(f"watching the guests without statistics for {seconds} s")
+    stage.all(lambda guest: guest.set_stats_period(0))
+    time.sleep(3.0)
+    unasked = qemu_cpu(stage, seconds)
+    stage.all(lambda guest: guest.set_stats_period(1))
+    return {"guests": len(asked), "seconds": took, "daemon_core_share": used / took, "daemon_resident_bytes": resident,
+            "beats": beats, "asked": asked, "unasked": unasked,
+            "asking_core_share": statistics.mean(asked.values()) - statistics.mean(unasked.values())}
+
