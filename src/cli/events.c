@@ -9,7 +9,7 @@
 #include "cli/view.h"
 
 static const CliOption events_options[] = {
-    {"only", 'o', "TYPE", "only host, server or decision events"},
+    {"only", 'o', "TYPE", "only host, server, gone or decision events"},
     {"count", 'n', "N", "end after this many"},
     {0},
 };
@@ -45,6 +45,9 @@ static void print_event(const Cli *cli, const char *type, json_t *data)
         print_host(cli, data);
     } else if (strcmp(type, "server") == 0) {
         print_server(cli, data);
+    } else if (strcmp(type, "gone") == 0) {
+        g_autofree char *name = view_text(data, "name");
+        fprintf(cli->out, "gone   %s\n", name);
     } else if (strcmp(type, "lost") == 0) {
         g_autofree char *missed = text_count(view_figure(data, "events"));
         fprintf(cli->out, "this terminal was too slow: %s events were lost\n", missed);
@@ -56,13 +59,13 @@ static void print_event(const Cli *cli, const char *type, json_t *data)
 
 static gboolean check_only(const Cli *cli, const char *only)
 {
-    static const char *const types[] = {"host", "server", "decision"};
+    static const char *const types[] = {"host", "server", "gone", "decision"};
     if (only == NULL)
         return TRUE;
     for (gsize i = 0; i < G_N_ELEMENTS(types); i++)
         if (strcmp(types[i], only) == 0)
             return TRUE;
-    cli_complain(cli, "--only: \"%s\" is none of host, server, decision", only);
+    cli_complain(cli, "--only: \"%s\" is none of host, server, gone, decision", only);
     return FALSE;
 }
 
@@ -119,7 +122,8 @@ const CliVerb verb_events = {
     .summary = "follow what happens, as it happens",
     .text =
         "Prints what happens as it happens, until interrupted: the host every beat, a server when any of\n"
-        "its figures changed, each decision as it is taken. With --json one object per line.\n\n"
+        "its figures changed or it has gone, each decision as it is taken. With --json one object per "
+        "line.\n\n"
         "Examples:\n"
         "  aerostat events --only decision\n"
         "  aerostat events --json | jq -r 'select(.type == \"decision\") | .data.text'",

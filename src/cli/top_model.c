@@ -121,7 +121,7 @@ void top_model_apply(TopModel *model, json_t *event, int64_t now_us)
         g_ptr_array_insert(model->decisions, 0, decision_line(data));
         if (model->decisions->len > DECISIONS_KEPT)
             g_ptr_array_set_size(model->decisions, DECISIONS_KEPT);
-    } else if (strcmp(type, "lost") == 0) {
+    } else if (strcmp(type, "lost") == 0 || strcmp(type, "gone") == 0) {
         model->stale = TRUE;
     }
 }

@@ -13,9 +13,24 @@ static char *key_of(const Tracked *tracked)
     return g_strdup_printf("%p %s", (void *)tracked->backend, tracked->latest->id);
 }
 
+typedef struct {
+    MethodsPublisher *publisher;
+    GHashTable *there; /* keys */
+} Roll;
+
+static void tell_gone(MethodsPublisher *publisher, json_t *last)
+{
+    g_autoptr(json_t) data = json_pack("{s:O}", "name", json_object_get(last, "name"));
+    control_server_emit(publisher->server, "gone", data);
+}
+
 static gboolean is_gone(gpointer key, gpointer value, gpointer user_data)
 {
-    return !g_hash_table_contains(user_data, key);
+    const Roll *roll = user_data;
+    if (g_hash_table_contains(roll->there, key))
+        return FALSE;
+    tell_gone(roll->publisher, value);
+    return TRUE;
 }
 
 /* Servers come and go for as long as somebody listens: only those there are stay remembered. */
@@ -27,7 +42,8 @@ static void forget_gone(MethodsPublisher *publisher)
     g_autoptr(GHashTable) there = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < servers->len; i++)
         g_hash_table_add(there, key_of(servers->pdata[i]));
-    g_hash_table_foreach_remove(publisher->last, is_gone, there);
+    Roll roll = {publisher, there};
+    g_hash_table_foreach_remove(publisher->last, is_gone, &roll);
 }
 
 static void publish_server(MethodsPublisher *publisher, const Tracked *tracked)
@@ -39,6 +55,9 @@ static void publish_server(MethodsPublisher *publisher, const Tracked *tracked)
     json_t *before = g_hash_table_lookup(publisher->last, key);
     if (before && json_equal(before, compared))
         return;
+    /* To whoever knows servers by name a new name is another server. */
+    if (before && !json_equal(json_object_get(before, "name"), json_object_get(now, "name")))
+        tell_gone(publisher, before);
     g_hash_table_insert(publisher->last, g_steal_pointer(&key), g_steal_pointer(&compared));
     control_server_emit(publisher->server, "server", now);
 }

@@ -91,7 +91,17 @@ static void run_loop(void)
         g_source_remove(watchdog);
 }
 
-static gboolean serve(const Config *config, GError **error)
+/* Where the path comes from, for whoever can mend it there. */
+static Store *open_store(const Config *config, const char *config_path, GError **error)
+{
+    Store *store = store_open(config->store_path, error);
+    if (!store)
+        g_prefix_error(error, "%s: [store] path should name a folder that aerostatd may write in: ",
+                       config_path ? config_path : "built-in defaults");
+    return store;
+}
+
+static gboolean serve(const Config *config, const char *config_path, GError **error)
 {
     g_autoptr(Engine) engine = NULL;
     /* Before anything else: a second daemon must not even open the store. */
@@ -99,7 +109,7 @@ static gboolean serve(const Config *config, GError **error)
         control_server_new(config->control_socket, config->control_group, methods_dispatch, &engine, error);
     if (!control)
         return FALSE;
-    g_autoptr(Store) store = store_open(config->store_path, error);
+    g_autoptr(Store) store = open_store(config, config_path, error);
     if (!store)
         return FALSE;
     EngineOptions options = {.config = config, .store = store, .mode = starting_mode(config, store)};
@@ -122,7 +132,7 @@ gboolean daemon_run(const char *config_path, gboolean check_only, GError **error
     if (!config || !check_host(config, error))
         return FALSE;
     if (!check_only)
-        return serve(config, error);
+        return serve(config, config_path, error);
     g_print("%s: fine\n", config_path ? config_path : "built-in defaults");
     return TRUE;
 }

@@ -106,7 +106,7 @@ static void on_target_set(Backend *backend, const char *id, const GError *error,
     }
     gboolean moved = tracked && (!error || outcome_unknown(error));
     if (request->sources && moved)
-        journal_spent(engine->journal, tracked->latest->name, request->sources);
+        journal_spent(engine->journal, tracked->latest->id, tracked->latest->name, request->sources);
     else if (request->sources)
         journal_unspent(engine->journal, request->sources);
     JournalEntry *entry = journal_by_sequence(engine->journal, request->sequence);

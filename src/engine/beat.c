@@ -52,7 +52,7 @@ static void take_server(Engine *engine, EngineBackend *known, BackendServer *fac
         g_hash_table_insert(known->by_id, g_strdup(facts->id), tracked);
     }
     uint64_t returned = tracked_take(tracked, facts, now_us, engine->wall_s());
-    journal_returned(engine->journal, tracked->latest->name, returned);
+    journal_returned(engine->journal, tracked->latest->id, tracked->latest->name, returned);
     if (is_new)
         load_settings(engine, tracked);
 }

@@ -28,7 +28,7 @@ uint64_t explain_lent(Engine *engine, const Tracked *from, const Tracked *to)
     if (from == to || !tracked_counts(from) || !tracked_counts(to))
         return 0;
     uint64_t missing = u64_sub_sat(giver->maximum_bytes, giver->balloon_bytes);
-    return u64_min(journal_lent(engine_journal(engine), giver->name, taker->name), missing);
+    return u64_min(journal_lent(engine_journal(engine), giver->id, taker->id), missing);
 }
 
 char *explain_summary(Engine *engine, const Tracked *tracked)

@@ -3,8 +3,14 @@
 #include <string.h>
 #include "base/u64.h"
 
-/* Stands for pool memory that nobody held, where a server's name would stand. */
-#define FREE_MEMORY "free"
+/* Stand for pool memory that nobody held, where a server's id and name would stand. */
+#define FREE_ID   ""
+#define FREE_NAME "free"
+
+typedef struct {
+    char *from, *to; /* names */
+    uint64_t bytes;
+} Flow;
 
 struct Journal {
     GQueue entries; /* JournalEntry, oldest first */
@@ -12,18 +18,28 @@ struct Journal {
     guint64 next_sequence;
     GQueue returned; /* JournalSource, oldest first */
     uint64_t returned_bytes;
-    GTree *flows; /* "from\nto" -> uint64_t* */
+    GTree *flows; /* "id\nid" of giver and taker -> Flow */
 };
 
 void journal_source_free(JournalSource *source)
 {
+    g_free(source->id);
     g_free(source->from);
     g_free(source);
 }
 
-JournalSource *journal_source_new(const char *from, uint64_t bytes)
+static void flow_free(gpointer data)
+{
+    Flow *flow = data;
+    g_free(flow->from);
+    g_free(flow->to);
+    g_free(flow);
+}
+
+JournalSource *journal_source_new(const char *id, const char *from, uint64_t bytes)
 {
     JournalSource *source = g_new0(JournalSource, 1);
+    source->id = g_strdup(id);
     source->from = g_strdup(from);
     source->bytes = bytes;
     return source;
@@ -53,7 +69,7 @@ Journal *journal_new(guint capacity)
     journal->next_sequence = 1;
     g_queue_init(&journal->entries);
     g_queue_init(&journal->returned);
-    journal->flows = g_tree_new_full(compare_keys, NULL, g_free, g_free);
+    journal->flows = g_tree_new_full(compare_keys, NULL, g_free, flow_free);
     return journal;
 }
 
@@ -109,16 +125,16 @@ GPtrArray *journal_recent(Journal *journal, const char *server_id, guint limit)
     return found;
 }
 
-void journal_returned(Journal *journal, const char *server, uint64_t bytes)
+void journal_returned(Journal *journal, const char *id, const char *name, uint64_t bytes)
 {
     if (bytes == 0)
         return;
     journal->returned_bytes += bytes;
     JournalSource *last = g_queue_peek_tail(&journal->returned);
-    if (last && g_strcmp0(last->from, server) == 0)
+    if (last && g_str_equal(last->id, id))
         last->bytes += bytes;
     else
-        g_queue_push_tail(&journal->returned, journal_source_new(server, bytes));
+        g_queue_push_tail(&journal->returned, journal_source_new(id, name, bytes));
 }
 
 /* Takes up to @bytes from the head of the queue into @into (nullable), one source a giver. */
@@ -132,12 +148,12 @@ static uint64_t take_returned(Journal *journal, uint64_t bytes, GPtrArray *into)
         taken += part;
         JournalSource *known = NULL;
         for (guint i = 0; into && i < into->len; i++)
-            if (g_strcmp0(((JournalSource *)into->pdata[i])->from, head->from) == 0)
+            if (g_str_equal(((JournalSource *)into->pdata[i])->id, head->id))
                 known = into->pdata[i];
         if (known)
             known->bytes += part;
         else if (into)
-            g_ptr_array_add(into, journal_source_new(head->from, part));
+            g_ptr_array_add(into, journal_source_new(head->id, head->from, part));
         if (head->bytes == 0)
             journal_source_free(g_queue_pop_head(&journal->returned));
     }
@@ -159,18 +175,23 @@ typedef struct {
 static gboolean note_smallest(gpointer key, gpointer value, gpointer data)
 {
     Smallest *smallest = data;
-    uint64_t bytes = *(uint64_t *)value;
+    uint64_t bytes = ((const Flow *)value)->bytes;
     if (!smallest->key || bytes < smallest->bytes)
         *smallest = (Smallest){key, bytes};
     return FALSE;
 }
 
-static void add_flow(Journal *journal, const char *from, const char *to, uint64_t bytes)
+/* Under the names that both have now: a server may have been renamed. */
+static void add_flow(Journal *journal, const JournalSource *source, const char *to_id, const char *to)
 {
-    g_autofree char *key = g_strdup_printf("%s\n%s", from, to);
-    uint64_t *sum = g_tree_lookup(journal->flows, key);
-    if (sum) {
-        *sum = u64_add_sat(*sum, bytes);
+    g_autofree char *key = g_strdup_printf("%s\n%s", source->id, to_id);
+    const Flow *before = g_tree_lookup(journal->flows, key);
+    Flow *flow = g_new0(Flow, 1);
+    flow->from = g_strdup(source->from);
+    flow->to = g_strdup(to);
+    flow->bytes = u64_add_sat(before ? before->bytes : 0, source->bytes);
+    if (before) {
+        g_tree_insert(journal->flows, g_steal_pointer(&key), flow);
         return;
     }
     if (g_tree_nnodes(journal->flows) >= JOURNAL_FLOWS_MAX) {
@@ -178,7 +199,7 @@ static void add_flow(Journal *journal, const char *from, const char *to, uint64_
         g_tree_foreach(journal->flows, note_smallest, &smallest);
         g_tree_remove(journal->flows, smallest.key);
     }
-    g_tree_insert(journal->flows, g_steal_pointer(&key), g_memdup2(&bytes, sizeof bytes));
+    g_tree_insert(journal->flows, g_steal_pointer(&key), flow);
 }
 
 GPtrArray *journal_spend(Journal *journal, uint64_t bytes)
@@ -186,16 +207,16 @@ GPtrArray *journal_spend(Journal *journal, uint64_t bytes)
     GPtrArray *sources = g_ptr_array_new_with_free_func((GDestroyNotify)journal_source_free);
     uint64_t taken = take_returned(journal, bytes, sources);
     if (taken < bytes)
-        g_ptr_array_add(sources, journal_source_new(FREE_MEMORY, bytes - taken));
+        g_ptr_array_add(sources, journal_source_new(FREE_ID, FREE_NAME, bytes - taken));
     return sources;
 }
 
-void journal_spent(Journal *journal, const char *server, const GPtrArray *sources)
+void journal_spent(Journal *journal, const char *id, const char *name, const GPtrArray *sources)
 {
     for (guint i = 0; i < sources->len; i++) {
         const JournalSource *source = sources->pdata[i];
-        if (g_strcmp0(source->from, server) != 0)
-            add_flow(journal, source->from, server, source->bytes);
+        if (!g_str_equal(source->id, id))
+            add_flow(journal, source, id, name);
     }
 }
 
@@ -203,9 +224,9 @@ void journal_unspent(Journal *journal, const GPtrArray *sources)
 {
     for (guint i = sources->len; i > 0; i--) {
         const JournalSource *source = sources->pdata[i - 1];
-        if (g_str_equal(source->from, FREE_MEMORY))
+        if (g_str_equal(source->id, FREE_ID))
             continue;
-        g_queue_push_head(&journal->returned, journal_source_new(source->from, source->bytes));
+        g_queue_push_head(&journal->returned, journal_source_new(source->id, source->from, source->bytes));
         journal->returned_bytes += source->bytes;
     }
 }
@@ -218,8 +239,8 @@ typedef struct {
 static gboolean visit_flow(gpointer key, gpointer value, gpointer data)
 {
     FlowVisit *visit = data;
-    g_auto(GStrv) names = g_strsplit(key, "\n", 2);
-    visit->func(names[0], names[1], *(uint64_t *)value, visit->user_data);
+    const Flow *flow = value;
+    visit->func(flow->from, flow->to, flow->bytes, visit->user_data);
     return FALSE;
 }
 
@@ -232,8 +253,8 @@ void journal_flows(Journal *journal, JournalFlowFunc func, gpointer user_data)
 static uint64_t flow_between(Journal *journal, const char *from, const char *to)
 {
     g_autofree char *key = g_strdup_printf("%s\n%s", from, to);
-    uint64_t *sum = g_tree_lookup(journal->flows, key);
-    return sum ? *sum : 0;
+    const Flow *flow = g_tree_lookup(journal->flows, key);
+    return flow ? flow->bytes : 0;
 }
 
 uint64_t journal_lent(Journal *journal, const char *from, const char *to)

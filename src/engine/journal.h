@@ -6,7 +6,8 @@
 #include "policy/decide.h"
 
 typedef struct {
-    char *from; /* server name, or "free": pool memory that nobody held */
+    char *id;   /* of the server; "": pool memory that nobody held */
+    char *from; /* its name, or "free" */
     uint64_t bytes;
 } JournalSource;
 
@@ -50,24 +51,26 @@ GPtrArray *journal_recent(Journal *journal, const char *server_id, guint limit);
 /*
  * Whence memory came. Bytes that came back from a server stand in a queue, oldest first; a grant takes from it, and
  * what it does not find there was pool memory that nobody held. It is book-keeping for people: bytes have no names.
+ * Servers are told apart by id, since two backends may have one of the same name; @name is what people are shown.
  */
-void journal_returned(Journal *journal, const char *server, uint64_t bytes);
+void journal_returned(Journal *journal, const char *id, const char *name, uint64_t bytes);
 /* journal_spend: (transfer full) (element-type JournalSource): what @bytes are to be paid with. When it is known what
  * became of that: journal_spent() adds it to the flows, journal_unspent() puts it back where it was. */
 GPtrArray *journal_spend(Journal *journal, uint64_t bytes);
-void journal_spent(Journal *journal, const char *server, const GPtrArray *sources);
+void journal_spent(Journal *journal, const char *id, const char *name, const GPtrArray *sources);
 void journal_unspent(Journal *journal, const GPtrArray *sources);
 /* For lists of them elsewhere. */
-JournalSource *journal_source_new(const char *from, uint64_t bytes);
+JournalSource *journal_source_new(const char *id, const char *from, uint64_t bytes);
 void journal_source_free(JournalSource *source);
 /* journal_queue_limit: forgets the oldest returned bytes beyond what the pool really has free. */
 void journal_queue_limit(Journal *journal, uint64_t free_bytes);
 
+/* @from, @to: names. */
 typedef void (*JournalFlowFunc)(const char *from, const char *to, uint64_t bytes, gpointer user_data);
-/* All flows since the daemon started, sorted by giver and taker; of very many the smallest are forgotten. */
+/* All flows since the daemon started, giver by giver; of very many the smallest are forgotten. */
 #define JOURNAL_FLOWS_MAX 4096
 void journal_flows(Journal *journal, JournalFlowFunc func, gpointer user_data);
-/* journal_lent: what @to holds of @from's by the flows, less what flowed back. */
+/* journal_lent: by ids: what @to holds of @from's by the flows, less what flowed back. */
 uint64_t journal_lent(Journal *journal, const char *from, const char *to);
 
 /* journal_sentence: the text of a decision. @waiter: (nullable) who waits; @would: observe mode. Pure. */

@@ -126,18 +126,18 @@ void engine_measure_relief(Engine *engine, int64_t now_us)
     }
 }
 
-static void add_source(GPtrArray **sources, const char *from, uint64_t bytes)
+static void add_source(GPtrArray **sources, const char *id, const char *from, uint64_t bytes)
 {
     if (!*sources)
         *sources = g_ptr_array_new_with_free_func((GDestroyNotify)journal_source_free);
     for (guint i = 0; i < (*sources)->len; i++) {
         JournalSource *known = (*sources)->pdata[i];
-        if (g_str_equal(known->from, from)) {
+        if (g_str_equal(known->id, id)) {
             known->bytes = u64_add_sat(known->bytes, bytes);
             return;
         }
     }
-    g_ptr_array_add(*sources, journal_source_new(from, bytes));
+    g_ptr_array_add(*sources, journal_source_new(id, from, bytes));
 }
 
 static void note_grant(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us)
@@ -151,7 +151,7 @@ static void note_grant(Engine *engine, Tracked *tracked, const JournalEntry *ent
     }
     for (guint i = 0; entry->sources && i < entry->sources->len && tracked->relief.rise.waits > 0; i++) {
         const JournalSource *source = entry->sources->pdata[i];
-        add_source(&tracked->relief.paid, source->from, source->bytes);
+        add_source(&tracked->relief.paid, source->id, source->from, source->bytes);
     }
 }
 
@@ -160,7 +160,7 @@ static void note_help(Engine *engine, const Tracked *donor, const JournalEntry *
     for (guint i = 0; i < engine->counted->len; i++) {
         Tracked *tracked = engine->counted->pdata[i];
         if (tracked != donor && tracked->relief.rise.waits > 0)
-            add_source(&tracked->relief.helped, donor->latest->name,
+            add_source(&tracked->relief.helped, donor->latest->id, donor->latest->name,
                        u64_sub_sat(entry->from_bytes, entry->to_bytes));
     }
 }

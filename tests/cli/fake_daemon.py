@@ -206,7 +206,7 @@ class Daemon:
             events += [("server", self.servers[0])]
         if self.decisions:
             events += [("decision", self.decisions[0])]
-        return events + [("lost", {"events": 12})]
+        return events + [("lost", {"events": 12}), ("gone", {"name": "old-box"})]
 
     def beat(self):
         """One beat of --live: two servers swap some memory."""

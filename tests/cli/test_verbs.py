@@ -252,12 +252,13 @@ class Verbs(unittest.TestCase):
         out = self.good("events", "-n", "4")
         for words in ("host  manage, ok", "server web-1  running", "web-1  1.5 GiB → 1.8 GiB", "12 events were lost"):
             self.assertIn(words, out)
+        self.assertIn("gone   old-box", self.good("events", "-n", "5"))
         self.assertIn("web-1 gets 300 MiB", self.good("events", "--only", "decision", "-n", "1"))
 
     def test_events_end(self):
         with FakeDaemon("--close-after-events") as daemon:
             status, out, err = run("-s", daemon.socket, "events", "--json")
-        self.assertEqual((status, len(out.splitlines())), (1, 4))
+        self.assertEqual((status, len(out.splitlines())), (1, 5))
         self.assertIn("closed the connection", err)
 
     def test_events_into_closed_pipe(self):

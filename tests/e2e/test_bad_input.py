@@ -86,13 +86,13 @@ class Config(unittest.TestCase):
         self.config.chmod(0)
         self.refuse(str(self.config), "Permission denied", "name a key file")
 
-    @e2e.known_bug("the line names neither [store] path nor what would be right")
     def test_a_store_that_cannot_be_written_says_what_would_help(self):
         blocked = self.dir / "file"
         blocked.write_text("", encoding="utf-8")
         self.write(["pool=512M"], store=blocked / "store")
         line = self.refuse(str(blocked), "store")
-        self.assertIn("[store] path", line)
+        self.assertIn(f"{self.config}: [store] path", line)
+        self.assertIn("may write", line)
 
     def test_a_store_that_cannot_be_written(self):
         blocked = self.dir / "file"

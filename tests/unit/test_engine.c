@@ -101,7 +101,7 @@ static void test_flow(void)
     pair_hunger(&pair);
     RIG_UNTIL(balloon(rig, pair.needy) >= 5 * GIB / 2);
     g_assert_cmpuint(balloon(rig, pair.idle), <, 3 * GIB);
-    g_assert_cmpuint(journal_lent(engine_journal(rig->engine), "idle", "needy"), >, 100 * MIB);
+    g_assert_cmpuint(journal_lent(engine_journal(rig->engine), "idle-id", "needy-id"), >, 100 * MIB);
     RIG_UNTIL(journal_has(rig, "needy", "from idle"));
     g_assert_true(journal_has(rig, "idle", "gives back"));
     RIG_UNTIL(engine_host(rig->engine)->relief_p50_us != UNKNOWN);
@@ -186,7 +186,7 @@ static void test_refused(void)
     g_assert_false(entry->performed);
     RIG_UNTIL(newest_move(rig, "needy")->error && strstr(newest_move(rig, "needy")->error, "not today"));
     g_assert_cmpuint(rig_server(rig, "needy")->target_bytes, ==, 3 * GIB / 2);
-    g_assert_cmpuint(journal_lent(engine_journal(rig->engine), "idle", "needy"), ==, 0);
+    g_assert_cmpuint(journal_lent(engine_journal(rig->engine), "idle-id", "needy-id"), ==, 0);
     rig_pass(1000);
     g_assert_cmpuint(count_refusals(rig), <, 12); /* not at every beat */
     FAKE(rig->fake, pair.needy->manner = FAKE_ANSWERS);

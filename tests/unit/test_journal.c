@@ -26,7 +26,7 @@ static void spend(Journal *journal, const char *server, uint64_t mib, const char
 {
     g_autoptr(GPtrArray) sources = journal_spend(journal, mib * MIB);
     assert_sources(sources, wanted);
-    journal_spent(journal, server, sources);
+    journal_spent(journal, server, server, sources);
 }
 
 static void test_recent(void)
@@ -65,11 +65,11 @@ static void test_ring(void)
 static void test_queue(void)
 {
     g_autoptr(Journal) journal = journal_new(10);
-    journal_returned(journal, "a", 100 * MIB);
-    journal_returned(journal, "a", 50 * MIB);
-    journal_returned(journal, "b", 200 * MIB);
-    journal_returned(journal, "c", 0);
-    journal_returned(journal, "a", 10 * MIB);
+    journal_returned(journal, "a", "a", 100 * MIB);
+    journal_returned(journal, "a", "a", 50 * MIB);
+    journal_returned(journal, "b", "b", 200 * MIB);
+    journal_returned(journal, "c", "c", 0);
+    journal_returned(journal, "a", "a", 10 * MIB);
     spend(journal, "x", 120, "a:120");
     spend(journal, "x", 60, "a:30 b:30");
     spend(journal, "x", 300, "b:170 a:10 free:120");
@@ -82,9 +82,9 @@ static void test_queue(void)
 static void test_merged(void)
 {
     g_autoptr(Journal) journal = journal_new(10);
-    journal_returned(journal, "a", 10 * MIB);
-    journal_returned(journal, "b", 10 * MIB);
-    journal_returned(journal, "a", 10 * MIB);
+    journal_returned(journal, "a", "a", 10 * MIB);
+    journal_returned(journal, "b", "b", 10 * MIB);
+    journal_returned(journal, "a", "a", 10 * MIB);
     spend(journal, "x", 30, "a:20 b:10");
 }
 
@@ -92,8 +92,8 @@ static void test_merged(void)
 static void test_unspent(void)
 {
     g_autoptr(Journal) journal = journal_new(10);
-    journal_returned(journal, "a", 10 * MIB);
-    journal_returned(journal, "b", 20 * MIB);
+    journal_returned(journal, "a", "a", 10 * MIB);
+    journal_returned(journal, "b", "b", 20 * MIB);
     g_autoptr(GPtrArray) sources = journal_spend(journal, 40 * MIB);
     assert_sources(sources, "a:10 b:20 free:10");
     journal_unspent(journal, sources);
@@ -105,14 +105,14 @@ static void test_unspent(void)
 static void test_netting(void)
 {
     g_autoptr(Journal) journal = journal_new(10);
-    journal_returned(journal, "a", 100 * MIB);
+    journal_returned(journal, "a", "a", 100 * MIB);
     spend(journal, "b", 100, "a:100");
     g_assert_cmpuint(journal_lent(journal, "a", "b"), ==, 100 * MIB);
-    journal_returned(journal, "b", 30 * MIB);
+    journal_returned(journal, "b", "b", 30 * MIB);
     spend(journal, "a", 30, "b:30");
     g_assert_cmpuint(journal_lent(journal, "a", "b"), ==, 70 * MIB);
     g_assert_cmpuint(journal_lent(journal, "b", "a"), ==, 0);
-    journal_returned(journal, "a", 5 * MIB);
+    journal_returned(journal, "a", "a", 5 * MIB);
     spend(journal, "a", 5, "a:5");
     g_assert_cmpuint(journal_lent(journal, "a", "a"), ==, 0);
 }
@@ -121,8 +121,8 @@ static void test_netting(void)
 static void test_limit(void)
 {
     g_autoptr(Journal) journal = journal_new(10);
-    journal_returned(journal, "a", 100 * MIB);
-    journal_returned(journal, "b", 100 * MIB);
+    journal_returned(journal, "a", "a", 100 * MIB);
+    journal_returned(journal, "b", "b", 100 * MIB);
     journal_queue_limit(journal, 500 * MIB);
     journal_queue_limit(journal, 120 * MIB);
     spend(journal, "x", 200, "a:20 b:100 free:80");
@@ -138,13 +138,13 @@ static void count_flow(const char *from, const char *to, uint64_t bytes, gpointe
 static void test_bounded(void)
 {
     g_autoptr(Journal) journal = journal_new(10);
-    journal_returned(journal, "big", GIB);
+    journal_returned(journal, "big", "big", GIB);
     spend(journal, "taker", 1024, "big:1024");
     for (guint i = 0; i < JOURNAL_FLOWS_MAX + 50; i++) {
         g_autofree char *name = g_strdup_printf("server-%u", i);
-        journal_returned(journal, name, MIB);
+        journal_returned(journal, name, name, MIB);
         g_autoptr(GPtrArray) sources = journal_spend(journal, MIB);
-        journal_spent(journal, "taker", sources);
+        journal_spent(journal, "taker", "taker", sources);
     }
     guint n = 0;
     journal_flows(journal, count_flow, &n);
@@ -175,8 +175,8 @@ static void test_sentences(void)
     JournalEntry *grant = decision(MOVE_GRANT_NEED, 1024, 1536);
     grant->used_bytes = 900 * MIB;
     grant->need_bytes = 1200 * MIB;
-    journal_returned(journal, "db-1", 300 * MIB);
-    journal_returned(journal, "web-1", 100 * MIB);
+    journal_returned(journal, "db-1", "db-1", 300 * MIB);
+    journal_returned(journal, "web-1", "web-1", 100 * MIB);
     grant->sources = journal_spend(journal, 512 * MIB);
     assert_sentence(
         journal, grant, NULL, FALSE,
@@ -197,10 +197,40 @@ static void test_sentences(void)
     }
 }
 
+static void note_flow(const char *from, const char *to, uint64_t bytes, gpointer text)
+{
+    g_string_append_printf(text, "%s>%s:%" G_GUINT64_FORMAT " ", from, to, bytes / MIB);
+}
+
+/* Two backends may have a server of the same name, and one may even be called what nobody's memory is called. */
+static void test_same_name(void)
+{
+    g_autoptr(Journal) journal = journal_new(10);
+    journal_returned(journal, "kvm-web", "web", 100 * MIB);
+    journal_returned(journal, "lxc-web", "web", 30 * MIB);
+    journal_returned(journal, "kvm-free", "free", 20 * MIB);
+    g_autoptr(GPtrArray) sources = journal_spend(journal, 150 * MIB);
+    g_assert_cmpuint(sources->len, ==, 3);
+    journal_spent(journal, "kvm-db", "db", sources);
+    g_assert_cmpuint(journal_lent(journal, "kvm-web", "kvm-db"), ==, 100 * MIB);
+    g_assert_cmpuint(journal_lent(journal, "lxc-web", "kvm-db"), ==, 30 * MIB);
+    g_autoptr(GPtrArray) back = journal_spend(journal, 0);
+    journal_unspent(journal, sources);
+    g_autoptr(GPtrArray) again = journal_spend(journal, 150 * MIB);
+    g_assert_cmpuint(again->len, ==, 3); /* a server's, whatever it is called */
+    journal_returned(journal, "kvm-db", "db-renamed", 5 * MIB);
+    g_autoptr(GPtrArray) own = journal_spend(journal, 5 * MIB);
+    journal_spent(journal, "lxc-web", "web", own);
+    g_autoptr(GString) flows = g_string_new(NULL);
+    journal_flows(journal, note_flow, flows);
+    g_assert_cmpstr(flows->str, ==, "db-renamed>web:5 free>db:20 web>db:100 web>db:30 ");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/journal/recent", test_recent);
+    g_test_add_func("/journal/same-name", test_same_name);
     g_test_add_func("/journal/ring", test_ring);
     g_test_add_func("/journal/queue", test_queue);
     g_test_add_func("/journal/merged", test_merged);

@@ -251,7 +251,7 @@ static void begin(Rig *rig, gconstpointer data)
     RIG_UNTIL(FAKE(rig->fake, needy->truth_bytes) >= 9 * GIB / 4);
     RIG_UNTIL(rig_server(rig, "needy")->demand.known &&
               rig_server(rig, "needy")->demand.used_bytes > 2 * GIB);
-    RIG_UNTIL(journal_lent(engine_journal(rig->engine), "idle", "needy") > MIB);
+    RIG_UNTIL(journal_lent(engine_journal(rig->engine), "idle-id", "needy-id") > MIB);
 }
 
 static void end(Rig *rig, gconstpointer data)
@@ -391,9 +391,9 @@ static void test_lent_ends(Rig *rig, gconstpointer data)
     FAKE(rig->fake, idle->used_bytes = 3 * GIB);
     RIG_UNTIL(rig_server(rig, "idle")->latest->balloon_bytes >= 13 * GIB / 4);
     uint64_t missing = 4 * GIB - rig_server(rig, "idle")->latest->balloon_bytes;
-    journal_returned(engine_journal(rig->engine), "idle", 2 * GIB);
+    journal_returned(engine_journal(rig->engine), "idle-id", "idle", 2 * GIB);
     g_autoptr(GPtrArray) sources = journal_spend(engine_journal(rig->engine), 2 * GIB);
-    journal_spent(engine_journal(rig->engine), "needy", sources);
+    journal_spent(engine_journal(rig->engine), "needy-id", "needy", sources);
     g_autoptr(json_t) server = call_well(rig, "show", "{\"name\": \"idle\"}");
     json_t *lent = json_object_get(json_object_get(server, "details"), "lent");
     for (size_t i = 0; i < json_array_size(lent); i++)
