@@ -18,12 +18,52 @@ static const ErrorRow ERRORS[] = {
     [AEROSTAT_ERROR_UNAVAILABLE] = {"unavailable", -32005, 503},
     [AEROSTAT_ERROR_TIMEOUT] = {"timeout", -32006, 504},
     [AEROSTAT_ERROR_NO_ROOM] = {"no-room", -32007, 507},
+    [AEROSTAT_ERROR_UNAUTHENTICATED] = {"unauthenticated", -32008, 401},
+    [AEROSTAT_ERROR_FORBIDDEN] = {"forbidden", -32009, 403},
+    [AEROSTAT_ERROR_RATE_LIMITED] = {"rate-limited", -32010, 429},
+    [AEROSTAT_ERROR_BUSY] = {"busy", -32011, 409},
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(ERRORS) == AEROSTAT_N_ERRORS);
 
-GQuark aerostat_error_quark(void)
+typedef struct {
+    int retry_after_s;
+    uint64_t missing_bytes;
+} AerostatErrorPrivate;
+
+static void aerostat_error_private_init(AerostatErrorPrivate *figures)
 {
-    return g_quark_from_static_string("aerostat-error-quark");
+    *figures = (AerostatErrorPrivate){0};
+}
+
+static void aerostat_error_private_copy(const AerostatErrorPrivate *from, AerostatErrorPrivate *to)
+{
+    *to = *from;
+}
+
+static void aerostat_error_private_clear(AerostatErrorPrivate *figures)
+{
+}
+
+G_DEFINE_EXTENDED_ERROR(AerostatError, aerostat_error)
+
+void error_set_retry_after(GError *error, int seconds)
+{
+    aerostat_error_get_private(error)->retry_after_s = seconds;
+}
+
+int error_retry_after_s(const GError *error)
+{
+    return error->domain == AEROSTAT_ERROR ? aerostat_error_get_private(error)->retry_after_s : 0;
+}
+
+void error_set_missing(GError *error, uint64_t bytes)
+{
+    aerostat_error_get_private(error)->missing_bytes = bytes;
+}
+
+uint64_t error_missing_bytes(const GError *error)
+{
+    return error->domain == AEROSTAT_ERROR ? aerostat_error_get_private(error)->missing_bytes : 0;
 }
 
 /* A code may come from a GError of another domain, cast: whatever it says, the answer is a row of the table.

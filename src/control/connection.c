@@ -22,9 +22,13 @@ struct ControlStream {
     gpointer user_data;
 };
 
+struct Debt {
+    Connection *connection; /* NULL: it has gone */
+};
+
 struct Connection {
     int fd;
-    ControlCaller caller;
+    ControlPeer peer;
     ConnectionAnswer answer;
     ConnectionClosed closed;
     gpointer user_data;
@@ -41,7 +45,12 @@ struct Connection {
     guint answers_waiting;
     int64_t progress_us; /* when output last moved, or began to wait */
 
+    GHashTable *debts; /* of Debt: answers that come later */
+
     gboolean subscribed;
+    ControlFilter filter;
+    gpointer filter_data;
+    GDestroyNotify filter_destroy;
     guint64 lost;
     ControlStream stream;
     gboolean closing; /* nothing more is read; closed when the output has gone */
@@ -75,7 +84,8 @@ static void push_json(Connection *connection, json_t *object, gboolean is_answer
 
 static gboolean may_answer(const Connection *connection)
 {
-    return !connection->closing && connection->answers_waiting < ANSWERS_LIMIT &&
+    return !connection->closing &&
+           connection->answers_waiting + g_hash_table_size(connection->debts) < ANSWERS_LIMIT &&
            connection->out_bytes < ANSWERS_LIMIT_BYTES;
 }
 
@@ -182,7 +192,8 @@ static gboolean is_over(const Connection *connection)
         return TRUE;
     if (connection->out.head != NULL)
         return g_get_monotonic_time() - connection->progress_us >= STALLED_LIMIT_US;
-    gboolean listens = connection->subscribed || connection->stream.method != NULL;
+    gboolean listens = connection->subscribed || connection->stream.method != NULL ||
+                       g_hash_table_size(connection->debts) > 0;
     return connection->closing || (connection->eof && !connection->line_ready && !listens);
 }
 
@@ -234,17 +245,17 @@ static gboolean dispatch_source(GSource *source, GSourceFunc callback, gpointer 
 
 static GSourceFuncs source_funcs = {.dispatch = dispatch_source};
 
-Connection *connection_new(int fd, const ControlCaller *caller, GMainContext *context,
-                           ConnectionAnswer answer, ConnectionClosed closed, gpointer user_data)
+Connection *connection_new(int fd, const ControlPeer *peer, GMainContext *context, ConnectionAnswer answer,
+                           ConnectionClosed closed, gpointer user_data)
 {
     Connection *connection = g_new0(Connection, 1);
     connection->fd = fd;
-    connection->caller = *caller;
-    connection->caller.connection = connection;
+    connection->peer = *peer;
     connection->answer = answer;
     connection->closed = closed;
     connection->user_data = user_data;
     connection->in = g_byte_array_new();
+    connection->debts = g_hash_table_new(NULL, NULL);
     g_queue_init(&connection->out);
     connection->source = g_source_new(&source_funcs, sizeof(GSource));
     connection->tag = g_source_add_unix_fd(connection->source, fd, G_IO_IN);
@@ -253,6 +264,16 @@ Connection *connection_new(int fd, const ControlCaller *caller, GMainContext *co
     g_source_set_callback(connection->source, on_turn, connection, NULL);
     g_source_attach(connection->source, context);
     return connection;
+}
+
+static void forget_debts(Connection *connection)
+{
+    GHashTableIter iter;
+    gpointer debt;
+    g_hash_table_iter_init(&iter, connection->debts);
+    while (g_hash_table_iter_next(&iter, &debt, NULL))
+        ((Debt *)debt)->connection = NULL;
+    g_hash_table_unref(connection->debts);
 }
 
 void connection_free(Connection *connection)
@@ -264,19 +285,62 @@ void connection_free(Connection *connection)
     g_source_destroy(connection->source);
     g_source_unref(connection->source);
     g_queue_clear_full(&connection->out, (GDestroyNotify)chunk_free);
+    forget_debts(connection);
+    connection_filter(connection, NULL, NULL, NULL);
     g_byte_array_unref(connection->in);
     close(connection->fd);
     g_free(connection);
 }
 
-const ControlCaller *connection_caller(const Connection *connection)
+const ControlPeer *connection_peer(const Connection *connection)
 {
-    return &connection->caller;
+    return &connection->peer;
 }
 
 void connection_subscribe(Connection *connection)
 {
     connection->subscribed = TRUE;
+}
+
+void connection_filter(Connection *connection, ControlFilter filter, gpointer user_data,
+                       GDestroyNotify destroy)
+{
+    if (connection->filter_destroy)
+        connection->filter_destroy(connection->filter_data);
+    connection->filter = filter;
+    connection->filter_data = user_data;
+    connection->filter_destroy = destroy;
+}
+
+Hearing connection_hears(const Connection *connection, const char *type, const char *server_id)
+{
+    if (!connection->subscribed)
+        return HEARS_NOTHING;
+    return connection->filter == NULL ? HEARS_ALL
+                                      : connection->filter(type, server_id, connection->filter_data);
+}
+
+Debt *connection_owe(Connection *connection)
+{
+    Debt *debt = g_new(Debt, 1);
+    debt->connection = connection;
+    g_hash_table_add(connection->debts, debt);
+    return debt;
+}
+
+void connection_pay(Debt *debt, json_t *answer)
+{
+    Connection *connection = debt->connection;
+    if (connection != NULL) {
+        g_hash_table_remove(connection->debts, debt);
+        if (answer != NULL && !connection->closing && !connection->dead)
+            push_json(connection, answer, TRUE);
+        /* Its next turn writes, reads on where the answers were too many, and ends it when this was the last. */
+        arm(connection);
+        g_source_set_ready_time(connection->source, 0);
+    }
+    json_decref(answer);
+    g_free(debt);
 }
 
 gboolean connection_is_subscribed(const Connection *connection)
@@ -304,11 +368,10 @@ void connection_refuse(Connection *connection, const GError *error)
     arm(connection);
 }
 
-ControlStream *control_stream_open(const ControlCaller *caller, const char *method, GDestroyNotify closed,
-                                   gpointer user_data, GError **error)
+ControlStream *connection_stream(Connection *connection, const char *method, GDestroyNotify closed,
+                                 gpointer user_data, GError **error)
 {
-    Connection *connection = caller->connection;
-    if (connection == NULL || connection->stream.method != NULL) {
+    if (connection->stream.method != NULL) {
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT,
                     "this connection has a stream already; open another one");
         return NULL;

@@ -21,12 +21,27 @@ typedef json_t *(*ConnectionAnswer)(Connection *connection, const char *line, gs
 /* The connection is over; the owner frees it. */
 typedef void (*ConnectionClosed)(Connection *connection, gpointer user_data);
 
-Connection *connection_new(int fd, const ControlCaller *caller, GMainContext *context,
-                           ConnectionAnswer answer, ConnectionClosed closed, gpointer user_data);
+Connection *connection_new(int fd, const ControlPeer *peer, GMainContext *context, ConnectionAnswer answer,
+                           ConnectionClosed closed, gpointer user_data);
 void connection_free(Connection *connection);
-const ControlCaller *connection_caller(const Connection *connection);
+const ControlPeer *connection_peer(const Connection *connection);
 
 void connection_subscribe(Connection *connection);
+/* connection_filter: see control_request_filter(). */
+void connection_filter(Connection *connection, ControlFilter filter, gpointer user_data,
+                       GDestroyNotify destroy);
+/* HEARS_NOTHING for one that has not subscribed. */
+Hearing connection_hears(const Connection *connection, const char *type, const char *server_id);
+
+/* connection_stream: see control_stream_open(). */
+ControlStream *connection_stream(Connection *connection, const char *method, GDestroyNotify closed,
+                                 gpointer user_data, GError **error);
+
+/* An answer that comes later: connection_owe() gives what outlives the connection, connection_pay() answers on it, if it is
+ * still there. @answer: (transfer full) (nullable: nothing is sent). */
+typedef struct Debt Debt;
+Debt *connection_owe(Connection *connection);
+void connection_pay(Debt *debt, json_t *answer);
 gboolean connection_is_subscribed(const Connection *connection);
 
 /* connection_event: queues @line, or drops and counts it when the reader is too slow. Never writes by itself.

@@ -4,6 +4,7 @@
 #include "engine/explain.h"
 #include "engine/reservation.h"
 #include "policy/reasons.h"
+#include "store/accounts.h"
 
 static void set(json_t *object, const char *name, json_t *value)
 {
@@ -169,6 +170,9 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     set(object, "waited_us", json_integer(tracked->waited_us));
     set(object, "minimum_own", json_boolean(tracked->settings.has_minimum));
     set(object, "weight_own", json_boolean(tracked->settings.has_weight));
+    set(object, "revision", json_integer((json_int_t)tracked->settings.revision));
+    Store *store = engine_store(engine);
+    set(object, "owner", string_or_null(store ? store_owner(store, latest->id) : NULL));
     FixedReason fixed = decided ? tracked->facts.fixed : latest->fixed;
     set(object, "fixed", fixed != FIXED_NO ? json_string(fixed_name(fixed)) : json_null());
     gboolean held = decided && tracked->row.hold != HOLD_NO;
@@ -181,13 +185,21 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     return object;
 }
 
-static json_t *sources_of(const GPtrArray *sources)
+/* "free" is nobody's. */
+static const char *source_name(const JournalEntry *entry, const JournalSource *source, gboolean names)
+{
+    gboolean own = g_strcmp0(source->from, entry->server) == 0 || g_str_equal(source->from, "free");
+    return names || own ? source->from : "others";
+}
+
+static json_t *sources_of(const JournalEntry *entry, gboolean names)
 {
     json_t *array = json_array();
+    const GPtrArray *sources = entry->sources;
     for (guint i = 0; sources && i < sources->len; i++) {
         const JournalSource *source = sources->pdata[i];
-        json_array_append_new(
-            array, json_pack("{s:s, s:o}", "from", source->from, "bytes", json_bytes(source->bytes)));
+        json_array_append_new(array, json_pack("{s:s, s:o}", "from", source_name(entry, source, names),
+                                               "bytes", json_bytes(source->bytes)));
     }
     return array;
 }
@@ -215,7 +227,7 @@ static json_t *burst_of(const JournalEntry *entry)
                      (json_int_t)entry->burst_us);
 }
 
-json_t *json_of_decision(const JournalEntry *entry)
+json_t *json_of_decision(const JournalEntry *entry, gboolean names)
 {
     json_t *object = json_object();
     set(object, "time_us", json_integer(entry->wall_us));
@@ -230,10 +242,10 @@ json_t *json_of_decision(const JournalEntry *entry)
     set(object, "used_bytes", json_bytes_or_null(entry->used_bytes));
     set(object, "need_bytes", json_bytes_or_null(note ? UNKNOWN : entry->need_bytes));
     set(object, "allocation_bytes", json_bytes_or_null(note ? UNKNOWN : entry->allocation_bytes));
-    set(object, "text", string_or_null(entry->text));
+    set(object, "text", string_or_null(names || !entry->private_text ? entry->text : entry->private_text));
     set(object, "performed", json_boolean(entry->performed));
     set(object, "error", string_or_null(entry->error));
-    set(object, "sources", sources_of(entry->sources));
+    set(object, "sources", sources_of(entry, names));
     set(object, "burst", burst_of(entry));
     set(object, "relief", relief_of(entry));
     return object;

@@ -142,7 +142,7 @@ static gboolean bind_and_listen(Listener *listener, const struct sockaddr_un *ad
     listener->inode = info.st_ino;
     if (group != NO_GROUP && lchown(path, (uid_t)-1, group) < 0 && errno != EPERM)
         return fail(path, "giving it to its group", error);
-    if (chmod(path, 0660) < 0)
+    if (chmod(path, 0666) < 0)
         return fail(path, "chmod", error);
     if (listen(listener->fd, 64) < 0)
         return fail(path, "listen", error);

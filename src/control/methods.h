@@ -3,9 +3,16 @@
 #include "control/server.h"
 #include "engine/engine.h"
 
-/* methods_dispatch: a ControlDispatch; @user_data is an Engine **, which is NULL until the engine stands. */
-json_t *methods_dispatch(const ControlCaller *caller, const char *method, json_t *params, gpointer user_data,
-                         GError **error);
+/* What the methods work on; all borrowed. */
+typedef struct {
+    Engine *engine;        /* NULL until it stands */
+    Store *store;          /* (nullable) */
+    struct Login *login;   /* (nullable) login.h */
+    struct Manage *manage; /* (nullable) manage/manage.h */
+} MethodsContext;
+
+/* methods_dispatch: a ControlDispatch; @user_data is a MethodsContext *. */
+json_t *methods_dispatch(ControlRequest *request, gpointer user_data, GError **error);
 
 /* methods_publish: sends the engine's events to the server's subscribers for as long as both live. A server event only
  * when any of its fields has changed. Free with methods_publisher_free() before either. */
@@ -16,4 +23,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MethodsPublisher, methods_publisher_free)
 
 json_t *json_of_host(Engine *engine);
 json_t *json_of_server(Engine *engine, const Tracked *tracked);
-json_t *json_of_decision(const JournalEntry *entry);
+/* @names: FALSE leaves out what other servers are called. */
+json_t *json_of_decision(const JournalEntry *entry, gboolean names);

@@ -21,7 +21,8 @@ typedef struct {
 static void tell_gone(MethodsPublisher *publisher, json_t *last)
 {
     g_autoptr(json_t) data = json_pack("{s:O}", "name", json_object_get(last, "name"));
-    control_server_emit(publisher->server, "gone", data);
+    const char *id = json_string_value(json_object_get(last, "id"));
+    control_server_emit(publisher->server, "gone", id, data, NULL);
 }
 
 static gboolean is_gone(gpointer key, gpointer value, gpointer user_data)
@@ -59,7 +60,14 @@ static void publish_server(MethodsPublisher *publisher, const Tracked *tracked)
     if (before && !json_equal(json_object_get(before, "name"), json_object_get(now, "name")))
         tell_gone(publisher, before);
     g_hash_table_insert(publisher->last, g_steal_pointer(&key), g_steal_pointer(&compared));
-    control_server_emit(publisher->server, "server", now);
+    control_server_emit(publisher->server, "server", tracked->latest->id, now, NULL);
+}
+
+static void publish_decision(MethodsPublisher *publisher, const JournalEntry *decision)
+{
+    g_autoptr(json_t) whole = json_of_decision(decision, TRUE);
+    g_autoptr(json_t) restricted = json_of_decision(decision, FALSE);
+    control_server_emit(publisher->server, "decision", decision->server_id, whole, restricted);
 }
 
 static void on_engine_event(Engine *engine, EngineEvent event, gconstpointer subject, gpointer user_data)
@@ -75,8 +83,12 @@ static void on_engine_event(Engine *engine, EngineEvent event, gconstpointer sub
     }
     if (event == ENGINE_EVENT_BEAT)
         forget_gone(publisher);
-    g_autoptr(json_t) data = event == ENGINE_EVENT_BEAT ? json_of_host(engine) : json_of_decision(subject);
-    control_server_emit(publisher->server, event == ENGINE_EVENT_BEAT ? "host" : "decision", data);
+    if (event == ENGINE_EVENT_DECISION) {
+        publish_decision(publisher, subject);
+        return;
+    }
+    g_autoptr(json_t) host = json_of_host(engine);
+    control_server_emit(publisher->server, "host", NULL, host, NULL);
 }
 
 static void drop_json(gpointer value)

@@ -1,7 +1,7 @@
 /* The method `record`: a recording's lines as notifications to the connection that asked. */
 #include <string.h>
 #include "base/json.h"
-#include "control/methods_private.h"
+#include "control/method.h"
 #include "engine/record.h"
 
 typedef struct {
@@ -28,19 +28,24 @@ static void closed(gpointer user_data)
     g_free(listener);
 }
 
-json_t *method_record(Engine *engine, const ControlCaller *caller, json_t *params, GError **error)
+static json_t *method_record(Call *call, GError **error)
 {
     Listener *listener = g_new0(Listener, 1);
-    listener->stream = control_stream_open(caller, "record", closed, listener, error);
+    listener->stream = control_stream_open(call->request, "record", closed, listener, error);
     if (!listener->stream) {
         g_free(listener);
         return NULL;
     }
     RecordSink sink = {.ready = ready, .line = send_line, .user_data = listener};
-    listener->record = engine_record(engine, &sink, error);
+    listener->record = engine_record(call->engine, &sink, error);
     if (!listener->record) {
         control_stream_close(listener->stream);
         return NULL;
     }
     return json_pack("{s:b}", "recording", 1);
 }
+
+static const MethodRow ROWS[] = {
+    {"record", method_record, ACCESS_OPERATOR, FALSE},
+};
+const MethodTable methods_record = {ROWS, G_N_ELEMENTS(ROWS)};

@@ -14,6 +14,9 @@ json_t *response_result(json_t *id, json_t *result)
     return answer;
 }
 
+/* An address with its port; the longest numeric one has 53 bytes. */
+#define FROM_LIMIT_BYTES 64
+
 json_t *response_error(json_t *id, int code, const char *message, const char *kind)
 {
     json_t *error = json_object();
@@ -33,7 +36,13 @@ json_t *response_error(json_t *id, int code, const char *message, const char *ki
 json_t *response_gerror(json_t *id, const GError *error)
 {
     AerostatError code = error->domain == AEROSTAT_ERROR ? (AerostatError)error->code : AEROSTAT_ERROR_FAILED;
-    return response_error(id, error_code_jsonrpc(code), error->message, error_code_name(code));
+    json_t *answer = response_error(id, error_code_jsonrpc(code), error->message, error_code_name(code));
+    json_t *data = json_object_get(json_object_get(answer, "error"), "data");
+    if (error_retry_after_s(error) > 0)
+        json_object_set_new(data, "retry_after_s", json_integer(error_retry_after_s(error)));
+    if (error_missing_bytes(error) > 0)
+        json_object_set_new(data, "missing_bytes", json_bytes(error_missing_bytes(error)));
+    return answer;
 }
 
 static gboolean refuse(json_t **ret_refusal, json_t *id, int code, const char *message)
@@ -78,6 +87,12 @@ static gboolean check_object(json_t *object, json_t **ret_refusal)
     json_t *params = json_object_get(object, "params");
     if (params != NULL && !json_is_object(params))
         return refuse(ret_refusal, id, JSONRPC_INVALID_PARAMS, "params must be an object with named members");
+    json_t *auth = json_object_get(object, "auth"), *from = json_object_get(object, "from");
+    if (auth != NULL && !json_is_object(auth))
+        return refuse(ret_refusal, id, JSONRPC_INVALID_REQUEST,
+                      "auth must be an object: {\"session\": \"...\"} or {\"token\": \"...\"}");
+    if (from != NULL && (!json_is_string(from) || json_string_length(from) > FROM_LIMIT_BYTES))
+        return refuse(ret_refusal, id, JSONRPC_INVALID_REQUEST, "from must be a string of at most 64 bytes");
     return TRUE;
 }
 
@@ -104,6 +119,8 @@ gboolean request_parse(const char *line, gsize length, Request *ret, json_t **re
     json_t *params = json_object_get(object, "params");
     ret->id = json_object_get(object, "id");
     ret->method = json_string_value(json_object_get(object, "method"));
+    ret->auth = json_object_get(object, "auth");
+    ret->from = json_string_value(json_object_get(object, "from"));
     ret->params = params != NULL ? json_incref(params) : json_object();
     ret->object = g_steal_pointer(&object);
     return TRUE;
@@ -113,6 +130,7 @@ void request_clear(Request *request)
 {
     g_clear_pointer(&request->params, json_decref);
     g_clear_pointer(&request->object, json_decref);
-    request->id = NULL;
+    request->id = request->auth = NULL;
+    request->from = NULL;
     request->method = NULL;
 }

@@ -13,7 +13,9 @@ typedef struct {
     json_t *object; /* what everything below is borrowed from */
     json_t *id;     /* NULL: a notification, which is never answered */
     const char *method;
-    json_t *params; /* always an object; owned */
+    json_t *params;   /* always an object; owned */
+    json_t *auth;     /* NULL, or an object */
+    const char *from; /* NULL when there is none */
 } Request;
 
 /*

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 #include "control/request.h"
 
 #define CONNECTIONS_LIMIT 128
+#define STRANGERS_LIMIT   112 /* of those, for callers that are no operators of this host */
+#define STRANGER_LIMIT    16  /* ... and for one of them, but the web server */
+#define WEB_USER          "aerostat-web"
 #define ACCEPTS_A_TURN    16
 /* Out of descriptors: the listener stays readable, so it rests instead of spinning. */
 #define ACCEPT_REST_US G_USEC_PER_SEC
@@ -21,6 +25,7 @@
 struct ControlServer {
     Listener listener;
     gid_t group;
+    uid_t web_uid; /* the web server's; (uid_t)-1 when there is none */
     ControlDispatch dispatch;
     gpointer user_data;
     GMainContext *context;
@@ -64,13 +69,13 @@ static gboolean peer_in_group(int fd, gid_t primary, gid_t group)
     return FALSE;
 }
 
-static gboolean identify(const ControlServer *server, int fd, ControlCaller *ret)
+static gboolean identify(const ControlServer *server, int fd, ControlPeer *ret)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return FALSE;
-    *ret = (ControlCaller){
+    *ret = (ControlPeer){
         .uid = peer.uid,
         .gid = peer.gid,
         .pid = peer.pid,
@@ -79,38 +84,91 @@ static gboolean identify(const ControlServer *server, int fd, ControlCaller *ret
     return TRUE;
 }
 
-static json_t *call(ControlServer *server, Connection *connection, const Request *request, GError **error)
+/* One request while it is dispatched. */
+struct ControlTurn {
+    Connection *connection;
+    const Request *request;
+    gboolean deferred;
+};
+
+struct ControlReply {
+    Debt *debt;
+    json_t *id; /* NULL: a notification asks for no answer */
+};
+
+ControlReply *control_request_defer(ControlRequest *request)
 {
-    if (strcmp(request->method, "events") != 0)
-        return server->dispatch(connection_caller(connection), request->method, request->params,
-                                server->user_data, error);
-    connection_subscribe(connection);
-    return json_pack("{s:b}", "subscribed", 1);
+    struct ControlTurn *turn = request->turn;
+    turn->deferred = TRUE;
+    ControlReply *reply = g_new(ControlReply, 1);
+    reply->debt = connection_owe(turn->connection);
+    reply->id = json_incref(turn->request->id);
+    return reply;
+}
+
+void control_reply_finish(ControlReply *reply, json_t *result, const GError *error)
+{
+    json_t *answer = NULL;
+    if (reply->id == NULL)
+        json_decref(result);
+    else
+        answer = result != NULL ? response_result(reply->id, result) : response_gerror(reply->id, error);
+    connection_pay(reply->debt, answer);
+    json_decref(reply->id);
+    g_free(reply);
+}
+
+ControlStream *control_stream_open(ControlRequest *request, const char *method, GDestroyNotify closed,
+                                   gpointer user_data, GError **error)
+{
+    return connection_stream(request->turn->connection, method, closed, user_data, error);
+}
+
+void control_request_filter(ControlRequest *request, ControlFilter filter, gpointer user_data,
+                            GDestroyNotify destroy)
+{
+    connection_filter(request->turn->connection, filter, user_data, destroy);
+}
+
+static json_t *unknown_method(const Request *request)
+{
+    g_autofree char *name = error_printable(request->method, -1, 40);
+    g_autofree char *message = g_strdup_printf("there is no method \"%s\"", name);
+    return response_error(request->id, JSONRPC_METHOD_NOT_FOUND, message,
+                          error_code_name(AEROSTAT_ERROR_NOT_FOUND));
+}
+
+static json_t *answer_request(ControlServer *server, Connection *connection, const Request *parsed)
+{
+    struct ControlTurn turn = {.connection = connection, .request = parsed};
+    ControlRequest request = {
+        .peer = connection_peer(connection),
+        .method = parsed->method,
+        .params = parsed->params,
+        .auth = parsed->auth,
+        .from = parsed->from,
+        .turn = &turn,
+    };
+    g_autoptr(GError) error = NULL;
+    json_t *result = server->dispatch(&request, server->user_data, &error);
+    if (result != NULL && strcmp(parsed->method, "events") == 0)
+        connection_subscribe(connection);
+    if (parsed->id == NULL || turn.deferred) {
+        json_decref(result); /* a notification asks for no answer */
+        return NULL;
+    }
+    if (result != NULL)
+        return response_result(parsed->id, result);
+    return error != NULL ? response_gerror(parsed->id, error) : unknown_method(parsed);
 }
 
 static json_t *on_request(Connection *connection, const char *line, gsize length, gpointer user_data)
 {
-    ControlServer *server = user_data;
     Request request;
     json_t *refusal = NULL;
     if (!request_parse(line, length, &request, &refusal))
         return refusal;
-
-    g_autoptr(GError) error = NULL;
-    json_t *result = call(server, connection, &request, &error);
-    json_t *answer = NULL;
-    if (request.id == NULL) {
-        json_decref(result); /* a notification asks for no answer */
-    } else if (result != NULL) {
-        answer = response_result(request.id, result);
-    } else if (error != NULL) {
-        answer = response_gerror(request.id, error);
-    } else {
-        g_autofree char *name = error_printable(request.method, -1, 40);
-        g_autofree char *message = g_strdup_printf("there is no method \"%s\"", name);
-        answer = response_error(request.id, JSONRPC_METHOD_NOT_FOUND, message,
-                                error_code_name(AEROSTAT_ERROR_NOT_FOUND));
-    }
+    json_t *answer = answer_request(user_data, connection, &request);
     request_clear(&request);
     return answer;
 }
@@ -121,20 +179,33 @@ static void on_closed(Connection *connection, gpointer user_data)
     g_ptr_array_remove_fast(server->connections, connection);
 }
 
+/* Strangers may not take all the places there are: some stay for who manages the host, and one user among them has few. */
+static gboolean may_connect(const ControlServer *server, const ControlPeer *peer)
+{
+    guint strangers = 0, same = 0;
+    for (guint i = 0; i < server->connections->len; i++) {
+        const ControlPeer *other = connection_peer(g_ptr_array_index(server->connections, i));
+        strangers += other->operator_ ? 0 : 1;
+        same += other->uid == peer->uid && !other->operator_ ? 1 : 0;
+    }
+    guint mine = peer->uid == server->web_uid ? STRANGERS_LIMIT : STRANGER_LIMIT;
+    return peer->operator_ || (strangers <= STRANGERS_LIMIT && same <= mine);
+}
+
 static void take_client(ControlServer *server, int fd)
 {
-    ControlCaller caller;
-    if (server->connections->len > CONNECTIONS_LIMIT || !identify(server, fd, &caller)) {
+    ControlPeer peer;
+    if (server->connections->len > CONNECTIONS_LIMIT || !identify(server, fd, &peer)) {
         close(fd);
         return;
     }
-    Connection *connection = connection_new(fd, &caller, server->context, on_request, on_closed, server);
+    Connection *connection = connection_new(fd, &peer, server->context, on_request, on_closed, server);
     g_ptr_array_add(server->connections, connection);
     g_autoptr(GError) error = NULL;
-    if (!caller.operator_)
-        g_set_error(&error, AEROSTAT_ERROR, AEROSTAT_ERROR_DENIED,
-                    "user %u may not manage this host: only root and members of the control group may",
-                    (unsigned)caller.uid);
+    if (!may_connect(server, &peer))
+        g_set_error(&error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
+                    "user %u has too many connections open; try again when one has closed",
+                    (unsigned)peer.uid);
     else if (server->connections->len > CONNECTIONS_LIMIT)
         g_set_error(&error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
                     "%d connections are open already; try again when one has closed", CONNECTIONS_LIMIT);
@@ -179,6 +250,8 @@ ControlServer *control_server_new(const char *socket_path, const char *group, Co
     ControlServer *server = g_new0(ControlServer, 1);
     server->listener = listener;
     server->group = gid;
+    struct passwd *web = getpwnam(WEB_USER);
+    server->web_uid = web != NULL ? web->pw_uid : (uid_t)-1;
     server->dispatch = dispatch;
     server->user_data = user_data;
     server->context = g_main_context_ref_thread_default();
@@ -211,19 +284,28 @@ guint control_server_subscribers(const ControlServer *server)
     return n;
 }
 
-void control_server_emit(ControlServer *server, const char *type, json_t *data)
+static GBytes *event_line(const char *type, json_t *data)
 {
-    g_autoptr(GBytes) bytes = NULL;
+    g_autoptr(json_t) event = json_pack("{s:s, s:s, s:{s:s, s:O}}", "jsonrpc", "2.0", "method", "event",
+                                        "params", "type", type, "data", data);
+    char *line = json_line(event);
+    return g_bytes_new_take(line, strlen(line));
+}
+
+void control_server_emit(ControlServer *server, const char *type, const char *server_id, json_t *data,
+                         json_t *restricted)
+{
+    g_autoptr(GBytes) whole = NULL;
+    g_autoptr(GBytes) part = NULL;
     for (guint i = 0; i < server->connections->len; i++) {
         Connection *connection = g_ptr_array_index(server->connections, i);
-        if (!connection_is_subscribed(connection))
+        Hearing hearing = connection_hears(connection, type, server_id);
+        if (hearing == HEARS_NOTHING)
             continue;
-        if (bytes == NULL) {
-            g_autoptr(json_t) event = json_pack("{s:s, s:s, s:{s:s, s:O}}", "jsonrpc", "2.0", "method",
-                                                "event", "params", "type", type, "data", data);
-            char *line = json_line(event);
-            bytes = g_bytes_new_take(line, strlen(line));
-        }
-        connection_event(connection, bytes);
+        gboolean is_whole = hearing == HEARS_ALL || restricted == NULL;
+        GBytes **line = is_whole ? &whole : &part;
+        if (*line == NULL)
+            *line = event_line(type, is_whole ? data : restricted);
+        connection_event(connection, *line);
     }
 }

@@ -104,9 +104,10 @@ static Store *open_store(const Config *config, const char *config_path, GError *
 static gboolean serve(const Config *config, const char *config_path, GError **error)
 {
     g_autoptr(Engine) engine = NULL;
+    MethodsContext methods = {0};
     /* Before anything else: a second daemon must not even open the store. */
     g_autoptr(ControlServer) control =
-        control_server_new(config->control_socket, config->control_group, methods_dispatch, &engine, error);
+        control_server_new(config->control_socket, config->control_group, methods_dispatch, &methods, error);
     if (!control)
         return FALSE;
     g_autoptr(Store) store = open_store(config, config_path, error);
@@ -114,6 +115,8 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
         return FALSE;
     EngineOptions options = {.config = config, .store = store, .mode = starting_mode(config, store)};
     engine = engine_new(&options);
+    methods.store = store;
+    methods.engine = engine;
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
     add_backends(engine, config);
     engine_start(engine);

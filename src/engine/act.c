@@ -53,11 +53,17 @@ static JournalEntry *entry_of(Engine *engine, const Tracked *tracked)
     return entry;
 }
 
+static void write_sentences(JournalEntry *entry, const char *waiter, gboolean would)
+{
+    entry->text = journal_sentence(entry, waiter, would, TRUE);
+    entry->private_text = journal_sentence(entry, waiter, would, FALSE);
+}
+
 static JournalEntry *write_down(Engine *engine, Tracked *tracked, const char *waiter)
 {
     JournalEntry *entry = entry_of(engine, tracked);
     gboolean urgent = tracked->row.move == MOVE_RECLAIM_URGENT;
-    entry->text = journal_sentence(entry, urgent ? waiter : NULL, engine->host.mode == MODE_OBSERVE);
+    write_sentences(entry, urgent ? waiter : NULL, engine->host.mode == MODE_OBSERVE);
     return journal_add(engine->journal, entry);
 }
 
@@ -217,7 +223,7 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
     JournalEntry *entry = entry_of(engine, tracked);
     entry->burst_bytes = u64_sub_sat(burst->looked_bytes, burst->quiet_bytes);
     entry->burst_us = now_us - burst->quiet_us;
-    entry->text = journal_sentence(entry, NULL, FALSE);
+    write_sentences(entry, NULL, FALSE);
     journal_add(engine->journal, entry);
     burst->granted = true;
     relief_begin(&tracked->relief, burst->quiet_us, row->target_bytes);

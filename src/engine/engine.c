@@ -253,6 +253,8 @@ Engine *engine_new(const EngineOptions *options)
     engine->host.first_grant_p50_us = engine->host.first_grant_p99_us = UNKNOWN;
     engine->host.pressure_some_avg10 = -1;
     engine->started_us = g_get_monotonic_time();
+    if (engine->store)
+        reservations_load(engine);
     return engine;
 }
 
@@ -327,6 +329,11 @@ GPtrArray *engine_backends(Engine *engine)
 const TrackedDefaults *engine_defaults(const Engine *engine)
 {
     return &engine->defaults;
+}
+
+Store *engine_store(Engine *engine)
+{
+    return engine->store;
 }
 
 Journal *engine_journal(Engine *engine)

@@ -81,17 +81,23 @@ const EngineHost *engine_host(Engine *engine);
 GPtrArray *engine_servers(Engine *engine);
 /* engine_find: by name; NULL with AEROSTAT_ERROR_NOT_FOUND. Two backends' servers of one name: the first. */
 Tracked *engine_find(Engine *engine, const char *name, GError **error);
+/* engine_no_server: always NULL; says that there is no server of this name. */
+Tracked *engine_no_server(const char *name, GError **error);
 const TrackedDefaults *engine_defaults(const Engine *engine);
 Journal *engine_journal(Engine *engine);
+Store *engine_store(Engine *engine);        /* (nullable) */
 GPtrArray *engine_backends(Engine *engine); /* (element-type EngineBackend) */
 
-/* engine_set_mode: also into the store, so that it outlives the daemon. AEROSTAT_ERROR_FAILED when it cannot. */
-gboolean engine_set_mode(Engine *engine, Mode mode, GError **error);
+/* What follows changes something for good: it goes into the store together with @audit (nullable), or does not happen. */
+
+/* engine_set_mode: AEROSTAT_ERROR_FAILED when the store cannot be written. */
+gboolean engine_set_mode(Engine *engine, Mode mode, const AuditEntry *audit, GError **error);
 
 /*
- * engine_set_settings: a server's own minimum and weight; both or neither take effect.
+ * engine_set_settings: a server's own minimum and weight and the owner's wish for ballooning; all or nothing takes effect.
+ * @settings' revision does not matter; the server's is a new one afterwards.
  * AEROSTAT_ERROR_INVALID: a minimum above the maximum, a weight outside 1..10000; AEROSTAT_ERROR_NO_ROOM: a minimum
  * that would make the minima of all running servers exceed the pool, with the bytes missing.
  */
 gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSettings *settings,
-                             GError **error);
+                             const AuditEntry *audit, GError **error);

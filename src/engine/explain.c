@@ -110,7 +110,7 @@ static guint top_holders(Engine *engine, const Tracked *tracked, Amount *top)
     return n;
 }
 
-static void add_lent(GPtrArray *sentences, Engine *engine, const Tracked *tracked)
+static void add_lent(GPtrArray *sentences, Engine *engine, const Tracked *tracked, gboolean names)
 {
     uint64_t lent = u64_sub_sat(tracked->latest->maximum_bytes, tracked->latest->balloon_bytes);
     HoldReason hold = tracked->row.hold;
@@ -119,7 +119,8 @@ static void add_lent(GPtrArray *sentences, Engine *engine, const Tracked *tracke
     if (lent < MIB || boots || tracked->facts.fixed != FIXED_NO)
         return;
     Amount holders[NAMES_SHOWN] = {0}, donors[NAMES_SHOWN] = {0};
-    guint n_holders = top_holders(engine, tracked, holders), n_donors = top_donors(engine, tracked, donors);
+    guint n_holders = names ? top_holders(engine, tracked, holders) : 0,
+          n_donors = top_donors(engine, tracked, donors);
     g_autofree char *size = size_format(lent);
     GString *whom = g_string_new(NULL);
     uint64_t left = lent;
@@ -135,7 +136,11 @@ static void add_lent(GPtrArray *sentences, Engine *engine, const Tracked *tracke
     g_string_free(whom, TRUE);
     g_autofree char *ready = size_format(u64_min(engine_host(engine)->totals.ledger.free_bytes, lent));
     g_autofree char *idle = amounts_text(donors, n_donors);
-    if (n_donors > 0)
+    if (n_donors > 0 && !names)
+        add(sentences,
+            "When it needs more it gets up to %s of free memory at once, then what other servers leave idle.",
+            ready);
+    else if (n_donors > 0)
         add(sentences,
             "When it needs more it gets up to %s of free memory at once, then what others leave idle: %s.",
             ready, idle);
@@ -183,13 +188,13 @@ static void add_share(GPtrArray *sentences, Engine *engine, const Tracked *track
         add(sentences, "The daemon only observes: nothing is moved. `aerostat mode manage` lets it act.");
 }
 
-GPtrArray *explain_sentences(Engine *engine, const Tracked *tracked)
+GPtrArray *explain_sentences(Engine *engine, const Tracked *tracked, gboolean names)
 {
     GPtrArray *sentences = g_ptr_array_new_with_free_func(g_free);
     if (!tracked_counts(tracked) || !tracked->decided)
         return sentences;
     add_demand(sentences, tracked);
-    add_lent(sentences, engine, tracked);
+    add_lent(sentences, engine, tracked, names);
     add_state(sentences, tracked);
     add_share(sentences, engine, tracked);
     return sentences;

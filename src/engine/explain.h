@@ -6,7 +6,8 @@
 uint64_t explain_lent(Engine *engine, const Tracked *from, const Tracked *to);
 /* explain_summary: (transfer full) one sentence. */
 char *explain_summary(Engine *engine, const Tracked *tracked);
-/* explain_sentences: (transfer full) (element-type utf8): the whole answer, most important first. */
-GPtrArray *explain_sentences(Engine *engine, const Tracked *tracked);
+/* explain_sentences: (transfer full) (element-type utf8): the whole answer, most important first. @names: FALSE leaves out
+ * what other servers are called and what each has: their owners' business. */
+GPtrArray *explain_sentences(Engine *engine, const Tracked *tracked, gboolean names);
 /* explain_problems: (transfer full) (element-type utf8): what is wrong on this host and what would mend it; may be empty. */
 GPtrArray *explain_problems(Engine *engine);

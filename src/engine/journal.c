@@ -52,6 +52,7 @@ static void entry_free(gpointer data)
     g_free(entry->server);
     g_free(entry->error);
     g_free(entry->text);
+    g_free(entry->private_text);
     if (entry->sources)
         g_ptr_array_unref(entry->sources);
     g_free(entry);

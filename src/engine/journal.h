@@ -25,6 +25,7 @@ typedef struct {
     gboolean performed; /* FALSE: observe mode, not yet answered, or refused (then @error) */
     char *error;
     char *text;           /* one sentence for people */
+    char *private_text;   /* (nullable: the same) for the server's owner: no other server is named */
     uint64_t burst_bytes; /* a grant on residency alone: what it had grown by; else 0 */
     int64_t burst_us;     /* ... and within what time */
     Rise rise;            /* a note about how a server got what it needed; else all 0 */
@@ -73,5 +74,6 @@ void journal_flows(Journal *journal, JournalFlowFunc func, gpointer user_data);
 /* journal_lent: by ids: what @to holds of @from's by the flows, less what flowed back. */
 uint64_t journal_lent(Journal *journal, const char *from, const char *to);
 
-/* journal_sentence: the text of a decision. @waiter: (nullable) who waits; @would: observe mode. Pure. */
-char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean would);
+/* journal_sentence: the text of a decision. @waiter: (nullable) who waits; @would: observe mode; @names: FALSE leaves out what
+ * other servers are called. Pure. */
+char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean would, gboolean names);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/engine_private.h"
+#include "store/reservations.h"
 
 #define TAKEN_UP_US INT64_C(3000000)
 
@@ -65,8 +66,18 @@ static gboolean check_room(Engine *engine, uint64_t bytes, GError **error)
     return FALSE;
 }
 
+/* Its number: the store's, which are never used twice, or one more than the last. 0 with an error. */
+static guint64 store_number(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
+                            const AuditEntry *audit, GError **error)
+{
+    if (!engine->store)
+        return ++engine->last_reservation;
+    return (guint64)store_reservation_add(engine->store, for_name, bytes, g_get_real_time() + lifetime_us,
+                                          audit, error);
+}
+
 const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
-                                  GError **error)
+                                  const AuditEntry *audit, GError **error)
 {
     if (bytes == 0 || bytes > SIZE_MAX_BYTES) {
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
@@ -82,8 +93,11 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     uint64_t whole = u64_add_sat(bytes, overhead);
     if (!check_room(engine, whole, error))
         return NULL;
+    guint64 id = store_number(engine, whole, for_name, lifetime_us, audit, error);
+    if (id == 0)
+        return NULL;
     Reservation *reservation = g_new0(Reservation, 1);
-    reservation->id = ++engine->last_reservation;
+    reservation->id = id;
     reservation->for_name = g_strdup(for_name);
     reservation->bytes = whole;
     reservation->expires_us = g_get_monotonic_time() + lifetime_us;
@@ -99,11 +113,13 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     return reservation;
 }
 
-gboolean engine_release(Engine *engine, guint64 id, GError **error)
+gboolean engine_release(Engine *engine, guint64 id, const AuditEntry *audit, GError **error)
 {
     for (guint i = 0; i < engine->reservations->len; i++) {
         if (((Reservation *)engine->reservations->pdata[i])->id != id)
             continue;
+        if (engine->store && !store_reservation_remove(engine->store, (int64_t)id, audit, error))
+            return FALSE;
         g_ptr_array_remove_index(engine->reservations, i);
         return TRUE;
     }
@@ -125,12 +141,36 @@ static gboolean taken_up(Engine *engine, Reservation *reservation, int64_t now_u
     return now_us - reservation->up_since_us >= TAKEN_UP_US;
 }
 
+void reservations_load(Engine *engine)
+{
+    g_autoptr(GError) error = NULL;
+    int64_t wall_us = g_get_real_time();
+    g_autoptr(GPtrArray) stored = store_reservations(engine->store, wall_us, &error);
+    if (!stored) {
+        g_autofree char *text = g_strdup_printf("Reservations cannot be read: %s", error->message);
+        engine_note(engine, text);
+        return;
+    }
+    for (guint i = 0; i < stored->len; i++) {
+        StoredReservation *found = stored->pdata[i];
+        Reservation *reservation = g_new0(Reservation, 1);
+        reservation->id = (guint64)found->id;
+        reservation->for_name = g_steal_pointer(&found->for_name);
+        reservation->bytes = found->bytes;
+        reservation->expires_us = g_get_monotonic_time() + found->expires_us - wall_us;
+        g_ptr_array_add(engine->reservations, reservation);
+    }
+}
+
 void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_us)
 {
     for (guint i = engine->reservations->len; i > 0; i--) {
         Reservation *reservation = engine->reservations->pdata[i - 1];
-        if (now_us >= reservation->expires_us || taken_up(engine, reservation, now_us))
-            g_ptr_array_remove_index(engine->reservations, i - 1);
+        if (now_us < reservation->expires_us && !taken_up(engine, reservation, now_us))
+            continue;
+        if (engine->store)
+            store_reservation_remove_later(engine->store, (int64_t)reservation->id);
+        g_ptr_array_remove_index(engine->reservations, i - 1);
     }
     uint64_t sum = committed_bytes;
     for (guint i = 0; i < engine->reservations->len; i++) {

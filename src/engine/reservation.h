@@ -1,6 +1,6 @@
 /*
  * Reservations: room kept for a server that is about to start. A reservation narrows the pool for everybody else, so
- * that reclaims make the room and nothing is granted from it; when the named server is seen running, it takes its place.
+ * that reclaims make the room and nothing is granted from it; when the named server is seen running, it takes its place. With a store they outlive the daemon.
  */
 #pragma once
 #include "engine/engine.h"
@@ -23,12 +23,14 @@ typedef struct {
  * AEROSTAT_ERROR_CONFLICT when the server runs already; AEROSTAT_ERROR_INVALID for a size of 0.
  */
 const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
-                                  GError **error);
-gboolean engine_release(Engine *engine, guint64 id, GError **error);
+                                  const AuditEntry *audit, GError **error);
+gboolean engine_release(Engine *engine, guint64 id, const AuditEntry *audit, GError **error);
 /* (element-type Reservation), oldest first */
 GPtrArray *engine_reservations(Engine *engine);
 uint64_t engine_reserved_bytes(Engine *engine);
 
+/* reservations_load: those a daemon before this one has left. */
+void reservations_load(Engine *engine);
 /* Once a beat: drops what has expired or been taken up, and says which have their room. */
 void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_us);
 void reservation_free(Reservation *reservation);

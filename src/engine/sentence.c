@@ -11,7 +11,7 @@ static void append_size(GString *text, uint64_t bytes)
     g_string_append(text, size_format_buf(bytes, buffer, sizeof buffer));
 }
 
-static void append_sources(GString *text, const char *server, const GPtrArray *sources)
+static void append_sources(GString *text, const char *server, const GPtrArray *sources, gboolean names)
 {
     g_autoptr(GPtrArray) told = g_ptr_array_new();
     for (guint i = 0; sources && i < sources->len; i++)
@@ -26,7 +26,7 @@ static void append_sources(GString *text, const char *server, const GPtrArray *s
         else if (g_strcmp0(source->from, server) == 0)
             g_string_append(text, " that it gave back itself");
         else
-            g_string_append_printf(text, " from %s", source->from);
+            g_string_append_printf(text, " from %s", names ? source->from : "another server");
     }
 }
 
@@ -60,7 +60,7 @@ static void append_step(GString *text, const JournalEntry *entry, gboolean would
     g_string_append(text, "): ");
 }
 
-char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean would)
+char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean would, gboolean names)
 {
     GString *text = g_string_new(NULL);
     append_step(text, entry, would);
@@ -70,11 +70,11 @@ char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean w
             append_burst(text, entry);
         else
             append_use(text, entry);
-        append_sources(text, entry->server, entry->sources);
+        append_sources(text, entry->server, entry->sources, names);
         break;
     case MOVE_GRANT_SURPLUS:
         g_string_append(text, "nobody else needs it now, and it is good as cache");
-        append_sources(text, entry->server, entry->sources);
+        append_sources(text, entry->server, entry->sources, names);
         break;
     case MOVE_WITHDRAW:
         g_string_append(text, "a reclaim is called off, ");
@@ -89,7 +89,7 @@ char *journal_sentence(const JournalEntry *entry, const char *waiter, gboolean w
     case MOVE_RECLAIM_URGENT:
         append_use(text, entry);
         if (waiter)
-            g_string_append_printf(text, ", and %s waits for memory", waiter);
+            g_string_append_printf(text, ", and %s waits for memory", names ? waiter : "another server");
         break;
     case MOVE_RECLAIM_CALM:
         append_use(text, entry);

@@ -12,16 +12,21 @@ Tracked *engine_find(Engine *engine, const char *name, GError **error)
         if (g_str_equal(tracked->latest->name, name))
             return tracked;
     }
+    return engine_no_server(name, error);
+}
+
+Tracked *engine_no_server(const char *name, GError **error)
+{
     g_autofree char *shown = g_strescape(name, NULL);
     g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND,
                 "no server is named \"%.80s\"; `aerostat list` shows all", shown);
     return NULL;
 }
 
-gboolean engine_set_mode(Engine *engine, Mode mode, GError **error)
+gboolean engine_set_mode(Engine *engine, Mode mode, const AuditEntry *audit, GError **error)
 {
     const char *name = mode == MODE_MANAGE ? "manage" : "observe";
-    if (engine->store && !store_set_mode(engine->store, name, error))
+    if (engine->store && !store_set_mode(engine->store, name, audit, error))
         return FALSE;
     if (engine->host.mode == mode)
         return TRUE;
@@ -96,14 +101,17 @@ static gboolean check_settings(Engine *engine, const Tracked *tracked, const Ser
     return TRUE;
 }
 
-gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSettings *settings, GError **error)
+gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSettings *settings,
+                             const AuditEntry *audit, GError **error)
 {
+    ServerSettings now = *settings;
+    now.revision = tracked->settings.revision + 1; /* without a store */
     if (!check_settings(engine, tracked, settings, error))
         return FALSE;
     if (engine->store &&
-        !store_set_settings(engine->store, tracked->latest->id, tracked->latest->name, settings, error))
+        !store_set_settings(engine->store, tracked->latest->id, tracked->latest->name, &now, audit, error))
         return FALSE;
-    tracked->settings = *settings;
+    tracked->settings = now;
     g_autofree char *minimum = size_format(tracked_minimum(tracked, &engine->defaults));
     g_autofree char *text =
         g_strdup_printf("%s: its minimum is now %s, its weight %u.", tracked->latest->name, minimum,

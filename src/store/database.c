@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "store/database.h"
+#include "store/secret.h"
 
 /* "Aero": tells this file from another program's database. */
 #define APPLICATION_ID 0x4165726f
@@ -50,6 +51,55 @@ sqlite3_stmt *database_prepare(sqlite3 *db, const char *sql, GError **error)
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
         database_fail(db, error);
     return statement;
+}
+
+static void bind_all(sqlite3_stmt *statement, const char *types, va_list values)
+{
+    for (int i = 0; types[i] != '\0'; i++) {
+        if (types[i] == 't')
+            sqlite3_bind_text(statement, i + 1, va_arg(values, const char *), -1, SQLITE_STATIC);
+        else if (types[i] == 'i')
+            sqlite3_bind_int64(statement, i + 1, va_arg(values, int64_t));
+        else if (types[i] == 'd')
+            sqlite3_bind_blob(statement, i + 1, va_arg(values, const guint8 *), DIGEST_BYTES, SQLITE_STATIC);
+        else
+            g_assert(types[i] == 'n');
+    }
+}
+
+sqlite3_stmt *database_query(sqlite3 *db, GError **error, const char *sql, const char *types, ...)
+{
+    sqlite3_stmt *statement = database_prepare(db, sql, error);
+    if (!statement)
+        return NULL;
+    va_list values;
+    va_start(values, types);
+    bind_all(statement, types, values);
+    va_end(values);
+    return statement;
+}
+
+gboolean database_exec(sqlite3 *db, GError **error, const char *sql, const char *types, ...)
+{
+    g_autoptr(sqlite3_stmt) statement = database_prepare(db, sql, error);
+    if (!statement)
+        return FALSE;
+    va_list values;
+    va_start(values, types);
+    bind_all(statement, types, values);
+    va_end(values);
+    return sqlite3_step(statement) == SQLITE_DONE || database_fail(db, error);
+}
+
+gboolean database_step(sqlite3 *db, sqlite3_stmt *statement, GError **error)
+{
+    int step = sqlite3_step(statement);
+    return step == SQLITE_ROW || (step != SQLITE_DONE && database_fail(db, error));
+}
+
+char *database_text(sqlite3_stmt *statement, int column)
+{
+    return g_strdup((const char *)sqlite3_column_text(statement, column));
 }
 
 static gboolean read_number(sqlite3 *db, const char *sql, int *ret, GError **error)
@@ -221,6 +271,14 @@ sqlite3 *database_open(const char *path, const Migration *steps, guint n_steps, 
                       error))
         return NULL;
     if ((guint)version < n_steps && !migrate(db, path, steps, n_steps, error))
+        return NULL;
+    return g_steal_pointer(&db);
+}
+
+sqlite3 *database_connect(const char *path, GError **error)
+{
+    g_autoptr(sqlite3) db = open_file(path, 0, error);
+    if (!db || !database_run(db, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", error))
         return NULL;
     return g_steal_pointer(&db);
 }

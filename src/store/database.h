@@ -33,5 +33,22 @@ gboolean database_run(sqlite3 *db, const char *sql, GError **error);
 /* database_prepare: (transfer full), NULL with an error. */
 sqlite3_stmt *database_prepare(sqlite3 *db, const char *sql, GError **error);
 
+/*
+ * database_query: the same with its parameters bound in order. @types has one letter for each:
+ *   t const char* (NULL is NULL)    i int64_t    n nothing: NULL    d const guint8*, DIGEST_BYTES of them
+ * Texts are borrowed until the statement is stepped for the last time.
+ */
+sqlite3_stmt *database_query(sqlite3 *db, GError **error, const char *sql, const char *types, ...);
+/* database_exec: runs a query that gives no row to its end. */
+gboolean database_exec(sqlite3 *db, GError **error, const char *sql, const char *types, ...);
+/* database_step: TRUE with a row; FALSE at the end, or with an error. */
+gboolean database_step(sqlite3 *db, sqlite3_stmt *statement, GError **error);
+/* database_text: (transfer full) (nullable) a column's text. */
+char *database_text(sqlite3_stmt *statement, int column);
+
+/* database_connect: another connection to a file that database_open() has opened; foreign keys are on, the log is synced
+ * only when it is moved into the file. */
+sqlite3 *database_connect(const char *path, GError **error);
+
 /* database_fail: always FALSE; what SQLite says went wrong last, with the file's name. */
 gboolean database_fail(sqlite3 *db, GError **error);

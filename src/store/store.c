@@ -1,73 +1,57 @@
 #include "base/error.h"
 #include "base/size.h"
-#include "store/database.h"
-#include "store/store.h"
+#include "store/accounts.h"
+#include "store/store_private.h"
 
 #define FILE_NAME  "aerostat.db"
 #define WEIGHT_MAX 10000
 
-struct Store {
-    sqlite3 *db;
-};
-
-/*
- * Version 1. The numbers repeat what store_set_settings() checks: SIZE_MAX_BYTES and WEIGHT_MAX. A value that
- * got into the file some other way must not become a decision. NULL is "not set: as the configuration says".
- */
-static gboolean create_settings(sqlite3 *db, GError **error)
-{
-    return database_run(
-        db,
-        "CREATE TABLE server_settings ("
-        "  id TEXT PRIMARY KEY NOT NULL CHECK (id <> ''),"
-        "  name TEXT NOT NULL,"
-        "  minimum_bytes INTEGER CHECK (minimum_bytes BETWEEN 0 AND 72057594037927935),"
-        "  weight INTEGER CHECK (weight BETWEEN 1 AND 10000),"
-        "  changed_at INTEGER NOT NULL DEFAULT (strftime('%s', 'now'))" /* seconds since 1970 */
-        ") STRICT, WITHOUT ROWID;"
-        "CREATE TABLE daemon_settings ("
-        "  key TEXT PRIMARY KEY NOT NULL,"
-        "  value TEXT NOT NULL,"
-        "  CHECK (key <> 'mode' OR value IN ('observe', 'manage'))"
-        ") STRICT, WITHOUT ROWID;",
-        error);
-}
-
-/* A released step is never changed again: append. Each new one gets a fixture of the schema before it in the
- * tests. */
-static const Migration STEPS[] = {
-    create_settings,
-};
-
 Store *store_open(const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, FILE_NAME, NULL);
-    sqlite3 *db = database_open(path, STEPS, G_N_ELEMENTS(STEPS), error);
+    sqlite3 *db = database_open(path, SCHEMA_STEPS, SCHEMA_N_STEPS, error);
     if (!db)
         return NULL;
-    Store *store = g_new0(Store, 1);
+    /* The worker moves the log into the file, which waits for the disk. */
+    sqlite3_wal_autocheckpoint(db, 0);
+    g_autoptr(Store) store = g_new0(Store, 1);
     store->db = db;
-    return store;
+    store->owners = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    store->worker = worker_new(path);
+    return store_load_owners(store, error) ? g_steal_pointer(&store) : NULL;
 }
 
 void store_free(Store *store)
 {
     if (!store)
         return;
+    worker_free(store->worker);
     sqlite3_close_v2(store->db);
+    g_hash_table_unref(store->owners);
     g_free(store);
 }
 
-/* Runs @statement, which gives no row, to its end. */
-static gboolean finish(Store *store, sqlite3_stmt *statement, GError **error)
+char *store_problem(Store *store)
 {
-    return sqlite3_step(statement) == SQLITE_DONE || database_fail(store->db, error);
+    return worker_problem(store->worker);
+}
+
+gboolean store_change(Store *store, StoreWrite write, gpointer data, const AuditEntry *audit, GError **error)
+{
+    if (!database_run(store->db, "BEGIN IMMEDIATE", error))
+        return FALSE;
+    if (write(store, data, error) && (!audit || audit_insert(store->db, audit, error)) &&
+        database_run(store->db, "COMMIT", error))
+        return TRUE;
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return FALSE;
 }
 
 gboolean store_get_settings(Store *store, const char *id, ServerSettings *ret, GError **error)
 {
-    g_autoptr(sqlite3_stmt) statement =
-        database_prepare(store->db, "SELECT minimum_bytes, weight FROM server_settings WHERE id = ?", error);
+    g_autoptr(sqlite3_stmt) statement = database_prepare(
+        store->db,
+        "SELECT minimum_bytes, weight, ballooning_wanted, revision FROM server_settings WHERE id = ?", error);
     if (!statement)
         return FALSE;
     sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
@@ -83,6 +67,8 @@ gboolean store_get_settings(Store *store, const char *id, ServerSettings *ret, G
     ret->has_weight = sqlite3_column_type(statement, 1) != SQLITE_NULL;
     if (ret->has_weight)
         ret->weight = (uint32_t)sqlite3_column_int64(statement, 1);
+    ret->ballooning_disabled = sqlite3_column_int(statement, 2) == 0;
+    ret->revision = (uint64_t)sqlite3_column_int64(statement, 3);
     return TRUE;
 }
 
@@ -109,39 +95,40 @@ static gboolean check_settings(const char *id, const char *name, const ServerSet
     return TRUE;
 }
 
-/* Nothing set is the same as never set: no row. */
-static gboolean forget_settings(Store *store, const char *id, GError **error)
-{
-    g_autoptr(sqlite3_stmt) statement =
-        database_prepare(store->db, "DELETE FROM server_settings WHERE id = ?", error);
-    if (!statement)
-        return FALSE;
-    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
-    return finish(store, statement, error);
-}
+typedef struct {
+    const char *id, *name;
+    ServerSettings *settings;
+} SettingsWrite;
 
-/* One statement is one transaction: both figures or neither. */
-gboolean store_set_settings(Store *store, const char *id, const char *name, const ServerSettings *settings,
-                            GError **error)
+/* The row stays when nothing is set any more: its revision must not begin anew. */
+static gboolean write_settings(Store *store, gpointer data, GError **error)
 {
-    if (!check_settings(id, name, settings, error))
+    const SettingsWrite *write = data;
+    ServerSettings *settings = write->settings, before;
+    if (!store_get_settings(store, write->id, &before, error))
         return FALSE;
-    if (!settings->has_minimum && !settings->has_weight)
-        return forget_settings(store, id, error);
-    g_autoptr(sqlite3_stmt) statement = database_prepare(
-        store->db,
-        "INSERT OR REPLACE INTO server_settings (id, name, minimum_bytes, weight) VALUES (?, ?, ?, ?)",
-        error);
+    settings->revision = before.revision + 1;
+    g_autoptr(sqlite3_stmt) statement = database_query(
+        store->db, error,
+        "INSERT OR REPLACE INTO server_settings"
+        " (id, name, ballooning_wanted, revision, minimum_bytes, weight) VALUES (?, ?, ?, ?, ?, ?)",
+        "ttii", write->id, write->name, (int64_t)!settings->ballooning_disabled, (int64_t)settings->revision);
     if (!statement)
         return FALSE;
-    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 2, name, -1, SQLITE_STATIC);
     /* What is not bound is NULL. */
     if (settings->has_minimum)
-        sqlite3_bind_int64(statement, 3, (sqlite3_int64)settings->minimum_bytes);
+        sqlite3_bind_int64(statement, 5, (sqlite3_int64)settings->minimum_bytes);
     if (settings->has_weight)
-        sqlite3_bind_int64(statement, 4, settings->weight);
-    return finish(store, statement, error);
+        sqlite3_bind_int64(statement, 6, settings->weight);
+    return sqlite3_step(statement) == SQLITE_DONE || database_fail(store->db, error);
+}
+
+gboolean store_set_settings(Store *store, const char *id, const char *name, ServerSettings *settings,
+                            const AuditEntry *audit, GError **error)
+{
+    SettingsWrite write = {id, name, settings};
+    return check_settings(id, name, settings, error) &&
+           store_change(store, write_settings, &write, audit, error);
 }
 
 char *store_get_mode(Store *store, GError **error)
@@ -158,7 +145,13 @@ char *store_get_mode(Store *store, GError **error)
     return NULL;
 }
 
-gboolean store_set_mode(Store *store, const char *mode, GError **error)
+static gboolean write_mode(Store *store, gpointer mode, GError **error)
+{
+    return database_exec(store->db, error,
+                         "INSERT OR REPLACE INTO daemon_settings (key, value) VALUES ('mode', ?)", "t", mode);
+}
+
+gboolean store_set_mode(Store *store, const char *mode, const AuditEntry *audit, GError **error)
 {
     if (g_strcmp0(mode, "observe") != 0 && g_strcmp0(mode, "manage") != 0) {
         g_autofree char *quoted = error_printable(mode ? mode : "", -1, 60);
@@ -166,10 +159,5 @@ gboolean store_set_mode(Store *store, const char *mode, GError **error)
                     "mode \"%s\" is not known; give observe or manage", quoted);
         return FALSE;
     }
-    g_autoptr(sqlite3_stmt) statement = database_prepare(
-        store->db, "INSERT OR REPLACE INTO daemon_settings (key, value) VALUES ('mode', ?)", error);
-    if (!statement)
-        return FALSE;
-    sqlite3_bind_text(statement, 1, mode, -1, SQLITE_STATIC);
-    return finish(store, statement, error);
+    return store_change(store, write_mode, (gpointer)mode, audit, error);
 }

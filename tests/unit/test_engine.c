@@ -127,9 +127,9 @@ static void test_observe(void)
     g_autoptr(GPtrArray) all = journal_recent(engine_journal(rig->engine), NULL, 10000);
     g_assert_cmpuint(all->len, <, 40); /* a proposal that stands is not repeated */
 
-    g_assert_true(engine_set_mode(rig->engine, MODE_MANAGE, NULL));
+    g_assert_true(engine_set_mode(rig->engine, MODE_MANAGE, NULL, NULL));
     RIG_UNTIL(balloon(rig, pair.needy) >= 5 * GIB / 2);
-    g_assert_true(engine_set_mode(rig->engine, MODE_OBSERVE, NULL));
+    g_assert_true(engine_set_mode(rig->engine, MODE_OBSERVE, NULL, NULL));
     rig_pass(50);
     FakeGuest *guests[] = {pair.idle, pair.needy};
     FAKE(rig->fake, pair.idle->used_bytes = 5 * GIB / 2);
@@ -295,7 +295,7 @@ static void test_reboot_observed(void)
     RIG_UNTIL(rig_server(&rig, "web")->facts.hold == HOLD_REBOOTING);
     RIG_UNTIL(rig_server(&rig, "web")->facts.hold == HOLD_NO);
     g_assert_cmpuint(asked(&rig, guest), ==, 0);
-    g_assert_true(engine_set_mode(rig.engine, MODE_MANAGE, NULL));
+    g_assert_true(engine_set_mode(rig.engine, MODE_MANAGE, NULL, NULL));
     RIG_UNTIL(FAKE(rig.fake, !guest->actual_stale));
     RIG_UNTIL(rig_server(&rig, "web")->facts.hold == HOLD_NO);
     rig_end(&rig);
@@ -401,10 +401,10 @@ static void test_infeasible(void)
     g_assert_cmpint(engine_host(rig.engine)->state, ==, ENGINE_INFEASIBLE);
     g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "a"),
                                       &(ServerSettings){.has_minimum = TRUE, .minimum_bytes = 600 * MIB},
-                                      NULL));
+                                      NULL, NULL));
     g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"),
                                       &(ServerSettings){.has_minimum = TRUE, .minimum_bytes = 600 * MIB},
-                                      NULL));
+                                      NULL, NULL));
     RIG_UNTIL(engine_host(rig.engine)->state == ENGINE_OK);
     g_assert_cmpfloat(engine_host(rig.engine)->over_seconds, >, 0);
     g_assert_cmpuint(fake_committed(rig.fake), <=, 2 * GIB);
@@ -485,9 +485,9 @@ static void test_settings(void)
     const ServerSettings both = {
         .has_minimum = TRUE, .minimum_bytes = 2 * GIB, .has_weight = TRUE, .weight = 7};
     const ServerSettings one = {.has_weight = TRUE, .weight = 7};
-    g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"), &both, NULL));
+    g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"), &both, NULL, NULL));
     /* 4 + 2 GiB and twice 64 MiB in 6 GiB. */
-    g_assert_false(engine_set_settings(rig.engine, rig_server(&rig, "a"), &too_much, &error));
+    g_assert_false(engine_set_settings(rig.engine, rig_server(&rig, "a"), &too_much, NULL, &error));
     g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM);
     g_assert_nonnull(strstr(error->message, "134217728 bytes"));
     g_assert_false(rig_server(&rig, "a")->settings.has_weight); /* both or neither */
@@ -497,7 +497,7 @@ static void test_settings(void)
     g_assert_cmpuint(rig_server(&rig, "b")->settings.minimum_bytes, ==, 2 * GIB);
     g_assert_cmpuint(rig_server(&rig, "b")->facts.weight, ==, 7);
     g_assert_false(rig_server(&rig, "a")->settings.has_minimum);
-    g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"), &one, NULL));
+    g_assert_true(engine_set_settings(rig.engine, rig_server(&rig, "b"), &one, NULL, NULL));
     RIG_UNTIL(rig_server(&rig, "b")->facts.minimum_bytes == GIB);
     rig_end(&rig);
 
@@ -516,7 +516,7 @@ static void test_mode_kept(void)
         g_autoptr(Store) store = store_open(folder, NULL);
         stored_begin(&rig, store);
         g_assert_null(store_get_mode(store, NULL));
-        g_assert_true(engine_set_mode(rig.engine, MODE_MANAGE, NULL));
+        g_assert_true(engine_set_mode(rig.engine, MODE_MANAGE, NULL, NULL));
         g_assert_true(journal_has(&rig, NULL, "Mode is now manage"));
         rig_end(&rig);
     }

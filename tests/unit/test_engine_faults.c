@@ -367,9 +367,9 @@ static void test_reservation(void)
     rig_start(&rig, NULL);
     RIG_UNTIL(settled(&rig, "idle"));
     g_autoptr(GError) error = NULL;
-    g_assert_null(engine_reserve(rig.engine, 5 * GIB, NULL, G_USEC_PER_SEC, &error));
+    g_assert_null(engine_reserve(rig.engine, 5 * GIB, NULL, G_USEC_PER_SEC, NULL, &error));
     g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM);
-    const Reservation *made = engine_reserve(rig.engine, 2 * GIB, "late", 30 * G_USEC_PER_SEC, NULL);
+    const Reservation *made = engine_reserve(rig.engine, 2 * GIB, "late", 30 * G_USEC_PER_SEC, NULL, NULL);
     g_assert_nonnull(made);
     g_assert_false(made->ready);
     RIG_UNTIL(made->ready);
@@ -395,7 +395,7 @@ static void reserve_in_a_grant(Engine *engine, EngineEvent event, gconstpointer 
     if (event != ENGINE_EVENT_BEAT || asker->made || totals->granted_bytes < MIB)
         return;
     asker->made =
-        engine_reserve(engine, totals->ledger.free_bytes - FAKE_OVERHEAD, NULL, G_USEC_PER_SEC, NULL);
+        engine_reserve(engine, totals->ledger.free_bytes - FAKE_OVERHEAD, NULL, G_USEC_PER_SEC, NULL, NULL);
     g_assert_nonnull(asker->made);
     g_assert_false(asker->made->ready);
 }

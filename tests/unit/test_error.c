@@ -14,6 +14,10 @@ static const struct {
     {AEROSTAT_ERROR_UNAVAILABLE, "unavailable", -32005, 503},
     {AEROSTAT_ERROR_TIMEOUT, "timeout", -32006, 504},
     {AEROSTAT_ERROR_NO_ROOM, "no-room", -32007, 507},
+    {AEROSTAT_ERROR_UNAUTHENTICATED, "unauthenticated", -32008, 401},
+    {AEROSTAT_ERROR_FORBIDDEN, "forbidden", -32009, 403},
+    {AEROSTAT_ERROR_RATE_LIMITED, "rate-limited", -32010, 429},
+    {AEROSTAT_ERROR_BUSY, "busy", -32011, 409},
 };
 
 static void test_table(void)
@@ -25,6 +29,21 @@ static void test_table(void)
         g_assert_cmpint(error_code_jsonrpc(TABLE[i].code), ==, TABLE[i].jsonrpc);
         g_assert_cmpint(error_code_http(TABLE[i].code), ==, TABLE[i].http);
     }
+}
+
+static void test_figures(void)
+{
+    g_autoptr(GError) error = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_RATE_LIMITED, "wait");
+    g_assert_cmpint(error_retry_after_s(error), ==, 0);
+    g_assert_cmpuint(error_missing_bytes(error), ==, 0);
+    error_set_retry_after(error, 7);
+    error_set_missing(error, UINT64_MAX);
+    g_autoptr(GError) copy = g_error_copy(error);
+    g_assert_cmpint(error_retry_after_s(copy), ==, 7);
+    g_assert_cmpuint(error_missing_bytes(copy), ==, UINT64_MAX);
+    g_autoptr(GError) other = g_error_new(G_FILE_ERROR, G_FILE_ERROR_NOENT, "elsewhere");
+    g_assert_cmpint(error_retry_after_s(other), ==, 0);
+    g_assert_cmpuint(error_missing_bytes(other), ==, 0);
 }
 
 static void test_unknown(void)
@@ -78,6 +97,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/error/table", test_table);
+    g_test_add_func("/error/figures", test_figures);
     g_test_add_func("/error/unknown", test_unknown);
     g_test_add_func("/error/printable", test_printable);
     return g_test_run();

@@ -164,7 +164,7 @@ static JournalEntry *decision(Move move, uint64_t from_mib, uint64_t to_mib)
 static void assert_sentence(Journal *journal, JournalEntry *entry, const char *waiter, gboolean would,
                             const char *wanted)
 {
-    entry->text = journal_sentence(entry, waiter, would);
+    entry->text = journal_sentence(entry, waiter, would, TRUE);
     g_assert_cmpstr(entry->text, ==, wanted);
     journal_add(journal, entry);
 }
@@ -190,7 +190,7 @@ static void test_sentences(void)
     for (Move move = MOVE_GRANT_NEED; move < MOVE_N; move++) {
         g_autofree char *text = NULL;
         JournalEntry *entry = decision(move, 1024, 2048);
-        text = journal_sentence(entry, NULL, TRUE);
+        text = journal_sentence(entry, NULL, TRUE, TRUE);
         g_assert_true(g_str_has_prefix(text, "web-1 would get 1 GiB more (to 2 GiB): "));
         g_assert_true(g_str_has_suffix(text, "."));
         assert_sentence(journal, entry, NULL, TRUE, text);

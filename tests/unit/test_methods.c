@@ -70,6 +70,8 @@ static const Field server_fields[] = {
     {"overhead_bytes", "i?"},
     {"minimum_own", "b"},
     {"weight_own", "b"},
+    {"revision", "i"},
+    {"owner", "s?"},
     {"fixed", "s?"},
     {"hold", "s?"},
     {"waiting", "s?"},
@@ -187,10 +189,12 @@ static void assert_decisions(json_t *decisions)
 
 static json_t *call(Rig *rig, const char *method, const char *params, GError **error)
 {
-    const ControlCaller caller = {.operator_ = TRUE};
+    const ControlPeer peer = {.operator_ = TRUE};
     g_autoptr(json_t) object = json_loads(params, 0, NULL);
     g_assert_nonnull(object);
-    return methods_dispatch(&caller, method, object, &rig->engine, error);
+    MethodsContext context = {.engine = rig->engine};
+    ControlRequest request = {.peer = &peer, .method = method, .params = object};
+    return methods_dispatch(&request, &context, error);
 }
 
 static json_t *call_well(Rig *rig, const char *method, const char *params)
@@ -532,13 +536,18 @@ static void test_dispatch(Rig *rig, gconstpointer data)
     g_autoptr(GError) error = NULL;
     g_assert_null(call(rig, "sudo", "{}", &error));
     g_assert_no_error(error); /* no such method */
-    const ControlCaller stranger = {.uid = 1234};
+    const ControlPeer stranger = {.uid = 1234};
     g_autoptr(json_t) params = json_object();
-    g_assert_null(methods_dispatch(&stranger, "status", params, &rig->engine, &error));
-    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_DENIED);
+    MethodsContext context = {.engine = rig->engine};
+    ControlRequest request = {.peer = &stranger, .method = "status", .params = params};
+    g_assert_null(methods_dispatch(&request, &context, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAUTHENTICATED);
     g_clear_error(&error);
-    Engine *none = NULL;
-    g_assert_null(methods_dispatch(&stranger, "status", params, &none, &error));
+    request.method = "version";
+    g_autoptr(json_t) version = methods_dispatch(&request, &context, &error);
+    g_assert_cmpstr(word(version, "version"), ==, AEROSTAT_VERSION);
+    context.engine = NULL;
+    g_assert_null(methods_dispatch(&request, &context, &error));
     g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
 }
 

@@ -12,6 +12,7 @@ typedef struct {
     Rig rig;
     char *folder, *path;
     ControlServer *server;
+    MethodsContext context;
     MethodsPublisher *publisher;
     int fd;
     GString *heard;
@@ -29,7 +30,8 @@ static void begin(Ear *ear, gconstpointer data)
     fake_guest_add(ear->rig.fake, "calm", GIB);
     fake_guest_add(ear->rig.fake, "lively", GIB);
     rig_start(&ear->rig, NULL);
-    ear->server = control_server_new(ear->path, NULL, methods_dispatch, &ear->rig.engine, NULL);
+    ear->context.engine = ear->rig.engine;
+    ear->server = control_server_new(ear->path, NULL, methods_dispatch, &ear->context, NULL);
     g_assert_nonnull(ear->server);
     ear->publisher = methods_publisher_new(ear->rig.engine, ear->server);
 }
@@ -126,7 +128,7 @@ static void test_changes(Ear *ear, gconstpointer data)
     RIG_UNTIL(hear(ear) && ear->hosts > hosts + 10);
     g_assert_cmpuint(times(ear, "calm"), ==, 1);
     assert_falls_silent(ear, "lively");
-    engine_set_mode(ear->rig.engine, MODE_MANAGE, NULL);
+    engine_set_mode(ear->rig.engine, MODE_MANAGE, NULL, NULL);
     RIG_UNTIL(hear(ear) && ear->decisions > 0);
 }
 

@@ -15,6 +15,7 @@ typedef struct {
     Rig rig;
     char *folder, *path;
     ControlServer *server;
+    MethodsContext context;
     GString *heard;   /* raw, from the last descriptor that was read */
     GString *lines;   /* of the recording */
     guint answers, n; /* n: lines of the recording */
@@ -30,7 +31,8 @@ static void begin(Ear *ear, gconstpointer data)
     fake_guest_add(ear->rig.fake, "calm", GIB);
     fake_guest_add(ear->rig.fake, "lively", GIB);
     rig_start(&ear->rig, NULL);
-    ear->server = control_server_new(ear->path, NULL, methods_dispatch, &ear->rig.engine, NULL);
+    ear->context.engine = ear->rig.engine;
+    ear->server = control_server_new(ear->path, NULL, methods_dispatch, &ear->context, NULL);
     g_assert_nonnull(ear->server);
 }
 
@@ -212,10 +214,9 @@ static void test_slow_reader(Ear *ear, gconstpointer data)
 }
 
 /* A stream of its own, which is filled until it says stop. */
-static json_t *flood_dispatch(const ControlCaller *caller, const char *method, json_t *params,
-                              gpointer user_data, GError **error)
+static json_t *flood_dispatch(ControlRequest *request, gpointer user_data, GError **error)
 {
-    *(ControlStream **)user_data = control_stream_open(caller, "record", g_free, g_malloc(1), error);
+    *(ControlStream **)user_data = control_stream_open(request, "record", g_free, g_malloc(1), error);
     return json_object();
 }
 

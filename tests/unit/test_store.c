@@ -63,10 +63,10 @@ static void assert_refused(const Place *place, AerostatError code, const char *w
     g_assert_nonnull(strstr(error->message, wrong));
 }
 
-static void set(Store *store, const char *id, const ServerSettings *settings)
+static void set(Store *store, const char *id, ServerSettings *settings)
 {
     g_autoptr(GError) error = NULL;
-    g_assert_true(store_set_settings(store, id, "a-name", settings, &error));
+    g_assert_true(store_set_settings(store, id, "a-name", settings, NULL, &error));
     g_assert_no_error(error);
 }
 
@@ -107,7 +107,7 @@ static void test_reopen(Place *place, gconstpointer data)
     set(store, "größe'; DROP TABLE server_settings; --", &(ServerSettings){.has_weight = TRUE, .weight = 1});
     set(store, "max", &(ServerSettings){.has_minimum = TRUE, .minimum_bytes = SIZE_MAX_BYTES});
     g_assert_null(store_get_mode(store, NULL));
-    g_assert_true(store_set_mode(store, "manage", NULL));
+    g_assert_true(store_set_mode(store, "manage", NULL, NULL));
     store_free(store);
     store_free(NULL);
 
@@ -125,7 +125,7 @@ static void test_reopen(Place *place, gconstpointer data)
     set(store, "a", &(ServerSettings){0});
     assert_settings(store, "a", -1, -1);
     assert_settings(store, "c", -1, 10000);
-    g_assert_true(store_set_mode(store, "observe", NULL));
+    g_assert_true(store_set_mode(store, "observe", NULL, NULL));
     g_autofree char *after = store_get_mode(store, NULL);
     g_assert_cmpstr(after, ==, "observe");
     store_free(store);
@@ -151,14 +151,15 @@ static void test_bad_input(Place *place, gconstpointer data)
     g_autoptr(Store) store = open_well(place->state);
     for (guint i = 0; i < G_N_ELEMENTS(ROWS); i++) {
         g_autoptr(GError) error = NULL;
-        g_assert_false(store_set_settings(store, ROWS[i].id, "web-3", &ROWS[i].settings, &error));
+        ServerSettings settings = ROWS[i].settings;
+        g_assert_false(store_set_settings(store, ROWS[i].id, "web-3", &settings, NULL, &error));
         g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
         g_assert_true(g_str_has_prefix(error->message, "server web-3: "));
         assert_settings(store, ROWS[i].id, -1, -1);
     }
     for (guint i = 0; i < G_N_ELEMENTS(MODES); i++) {
         g_autoptr(GError) error = NULL;
-        g_assert_false(store_set_mode(store, MODES[i], &error));
+        g_assert_false(store_set_mode(store, MODES[i], NULL, &error));
         g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID);
         g_assert_null(store_get_mode(store, NULL));
     }
@@ -239,7 +240,7 @@ static void test_newer_version(Place *place, gconstpointer data)
     store_free(store);
     run_sql(place->file, "PRAGMA user_version = 99");
     g_autoptr(GBytes) before = read_file(place->file);
-    assert_refused(place, AEROSTAT_ERROR_FAILED, "newer Aerostat (schema 99, this one knows 1)");
+    assert_refused(place, AEROSTAT_ERROR_FAILED, "newer Aerostat (schema 99, this one knows 2)");
     g_autoptr(GBytes) after = read_file(place->file);
     g_assert_true(g_bytes_equal(before, after));
 }
@@ -320,13 +321,13 @@ static void test_busy(Place *place, gconstpointer data)
     g_assert_cmpint(sqlite3_open(place->file, &other), ==, SQLITE_OK);
     g_assert_cmpint(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), ==, SQLITE_OK);
     gint64 begin = g_get_monotonic_time();
-    g_assert_false(store_set_mode(store, "manage", &error));
+    g_assert_false(store_set_mode(store, "manage", NULL, &error));
     g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
     g_assert_cmpint(g_get_monotonic_time() - begin, <, INT64_C(10) * G_USEC_PER_SEC);
     assert_settings(store, "a", -1, -1); /* readers do not wait */
     g_assert_cmpint(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), ==, SQLITE_OK);
     sqlite3_close(other);
-    g_assert_true(store_set_mode(store, "manage", NULL));
+    g_assert_true(store_set_mode(store, "manage", NULL, NULL));
 }
 
 /* Writes figures that belong together, and tells each one through @fd once it is durable. Never returns. */
@@ -336,8 +337,9 @@ static void write_for_ever(const char *folder, int fd, uint32_t from)
     for (uint32_t i = from; store; i++) {
         ServerSettings settings = {
             .has_minimum = TRUE, .minimum_bytes = i, .has_weight = TRUE, .weight = i % 10000 + 1};
-        if (!store_set_settings(store, "a", "a-name", &settings, NULL) ||
-            !store_set_mode(store, i % 2 ? "manage" : "observe", NULL) || write(fd, &i, sizeof i) != sizeof i)
+        if (!store_set_settings(store, "a", "a-name", &settings, NULL, NULL) ||
+            !store_set_mode(store, i % 2 ? "manage" : "observe", NULL, NULL) ||
+            write(fd, &i, sizeof i) != sizeof i)
             break;
     }
     _exit(1);

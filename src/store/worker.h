@@ -1,0 +1,21 @@
+/* Worker: one thread with one connection to the store's file, which does one thing after the other. */
+#pragma once
+#include <glib.h>
+#include <sqlite3.h>
+
+typedef struct Worker Worker;
+
+/* On the worker's thread. @db: NULL when the file cannot be opened now. FALSE with an error is what worker_problem() says
+ * until something succeeds. */
+typedef gboolean (*WorkerRun)(sqlite3 *db, gpointer data, GError **error);
+
+/* worker_new: opens its connection to @path at its first work. */
+Worker *worker_new(const char *path);
+/* Does what it was given first. */
+void worker_free(Worker *worker);
+
+/* worker_do: @data goes by @destroy on the worker's thread. */
+void worker_do(Worker *worker, WorkerRun run, gpointer data, GDestroyNotify destroy);
+
+/* worker_problem: (transfer full) (nullable) from any thread. */
+char *worker_problem(Worker *worker);
