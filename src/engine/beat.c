@@ -203,3 +203,8 @@ void engine_on_backend_event(Backend *backend, BackendEvent event, const char *i
         return;
     engine_hurry(engine);
 }
+
+void engine_look(Engine *engine)
+{
+    engine_hurry(engine);
+}

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "engine/ballooning.h"
 #include "engine/engine_private.h"
 #include "engine/pool.h"
 #include "engine/record.h"
@@ -50,6 +51,35 @@ static void collect(Engine *engine, int64_t now_us)
         g_array_append_val(engine->facts, tracked->facts);
         g_array_append_val(engine->tracks, tracked->track);
         g_ptr_array_add(engine->counted, tracked);
+    }
+}
+
+/* What everybody is guaranteed; the pinned ones by what was guaranteed to them before they were pinned. */
+static uint64_t guaranteed_bytes(const Engine *engine)
+{
+    uint64_t sum = 0;
+    for (guint i = 0; i < engine->facts->len; i++) {
+        const ServerFacts *facts = &g_array_index(engine->facts, ServerFacts, i);
+        uint64_t low = facts->fixed != FIXED_NO ? facts->maximum_bytes : facts->minimum_bytes;
+        sum = u64_add_sat(sum, u64_add_sat(low, facts->overhead_bytes));
+    }
+    return sum;
+}
+
+/* Whoever will be guaranteed all of its memory from its restart on has it guaranteed from now on, as far as the pool can
+ * hold that beside what the others are guaranteed. */
+static void pin(Engine *engine, uint64_t pool_bytes)
+{
+    uint64_t spare = u64_sub_sat(pool_bytes, guaranteed_bytes(engine));
+    for (guint i = 0; i < engine->counted->len; i++) {
+        Tracked *tracked = engine->counted->pdata[i];
+        ServerFacts *facts = &tracked->facts;
+        if (!ballooning_pins(tracked) || facts->fixed != FIXED_NO)
+            continue;
+        uint64_t more = u64_min(u64_sub_sat(facts->maximum_bytes, facts->minimum_bytes), spare);
+        facts->minimum_bytes += more;
+        spare -= more;
+        g_array_index(engine->facts, ServerFacts, i) = *facts;
     }
 }
 
@@ -182,7 +212,7 @@ static void tell_over(Engine *engine)
 uint64_t engine_pool_to_share(Engine *engine, guint n)
 {
     /* What is promised to running servers comes first: a reservation that leaves too little waits, and expires. */
-    uint64_t promised = u64_min(engine->host.totals.floors_bytes, engine->host.pool_bytes);
+    uint64_t promised = u64_min(engine->guaranteed_bytes, engine->host.pool_bytes);
     uint64_t pool = u64_max(promised, u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine)));
     /* A guest holds whole pages: up to one more than it was asked for, which the policy is not to hand out twice. */
     return u64_sub_sat(pool, (uint64_t)n * PAGE_BYTES);
@@ -193,8 +223,10 @@ void engine_decide(Engine *engine)
     int64_t now_us = g_get_monotonic_time();
     sense_host(engine);
     collect(engine, now_us);
+    engine->guaranteed_bytes = guaranteed_bytes(engine);
     HostFacts host = {.pool_bytes = engine_pool_to_share(engine, engine->counted->len),
                       .slack_bytes = engine->host.slack_wanted_bytes};
+    pin(engine, host.pool_bytes);
     decision_make(&host, (ServerFacts *)(void *)engine->facts->data,
                   (ServerTrack *)(void *)engine->tracks->data, engine->facts->len, &engine->params, now_us,
                   engine->decision);

@@ -87,6 +87,10 @@ const TrackedDefaults *engine_defaults(const Engine *engine);
 Journal *engine_journal(Engine *engine);
 Store *engine_store(Engine *engine);        /* (nullable) */
 GPtrArray *engine_backends(Engine *engine); /* (element-type EngineBackend) */
+/* engine_note: something that happened on this host, into the journal: one sentence. */
+void engine_note(Engine *engine, const char *text);
+/* engine_look: has the servers looked at soon: something was done to one. */
+void engine_look(Engine *engine);
 
 /* What follows changes something for good: it goes into the store together with @audit (nullable), or does not happen. */
 

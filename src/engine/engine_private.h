@@ -24,11 +24,12 @@ struct Engine {
     int64_t (*wall_s)(void);
     Decision *decision;
     GPtrArray *reservations; /* Reservation */
-    guint64 last_reservation;
-    GPtrArray *records; /* EngineRecord */
-    GArray *facts;      /* ServerFacts of the counted servers, in order */
-    GArray *tracks;     /* ServerTrack, same order */
-    GPtrArray *counted; /* Tracked (borrowed), same order */
+    guint64 last_reservation, last_kept;
+    uint64_t guaranteed_bytes; /* in the newest decision: to those that run, before anybody is pinned */
+    GPtrArray *records;        /* EngineRecord */
+    GArray *facts;             /* ServerFacts of the counted servers, in order */
+    GArray *tracks;            /* ServerTrack, same order */
+    GPtrArray *counted;        /* Tracked (borrowed), same order */
     EngineHost host;
     Relief relief, first_grants;
     Looking looking;
@@ -70,6 +71,5 @@ void engine_act(Engine *engine, int64_t now_us);
 /* act.c: asks the guests that move or wait for fresh statistics. */
 void engine_ask_fresh(Engine *engine);
 void engine_emit(Engine *engine, EngineEvent event, gconstpointer subject);
-void engine_note(Engine *engine, const char *text);
 EngineBackend *engine_backend_of(Engine *engine, const Backend *backend);
 Tracked *engine_by_id(Engine *engine, const Backend *backend, const char *id);

@@ -6,6 +6,8 @@
 #include "store/reservations.h"
 
 #define TAKEN_UP_US INT64_C(3000000)
+/* Numbers of what operations keep: far from the others', which the store gives. */
+#define KEPT_FIRST (UINT64_C(1) << 40)
 
 void reservation_free(Reservation *reservation)
 {
@@ -28,12 +30,23 @@ static const Tracked *running(Engine *engine, const char *name)
     return NULL;
 }
 
+/* As the ledger counts it; a server that has just come up may hold everything. */
+static uint64_t held_now(const Engine *engine, const Tracked *tracked)
+{
+    uint64_t overhead = tracked_overhead(tracked, &engine->defaults);
+    if (!tracked->decided)
+        return u64_add_sat(tracked_bound(tracked), overhead);
+    return u64_add_sat(ledger_held(&tracked->facts, &engine->params), overhead);
+}
+
 /* What a server that has come up holds of its reservation is no longer reserved, but held. */
 static uint64_t still_reserved(Engine *engine, const Reservation *reservation)
 {
     const Tracked *tracked = running(engine, reservation->for_name);
     if (!tracked)
         return reservation->bytes;
+    if (reservation->kept)
+        return u64_sub_sat(reservation->bytes, held_now(engine, tracked));
     uint64_t held = u64_add_sat(tracked_bound(tracked), tracked_overhead(tracked, &engine->defaults));
     return u64_sub_sat(reservation->bytes, held);
 }
@@ -46,10 +59,11 @@ uint64_t engine_reserved_bytes(Engine *engine)
     return sum;
 }
 
-static gboolean check_room(Engine *engine, uint64_t bytes, GError **error)
+/* @own_bytes: what is guaranteed already to the server it is for. */
+static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t own_bytes, GError **error)
 {
     uint64_t wanted = u64_add_sat(bytes, engine_reserved_bytes(engine));
-    uint64_t sum = u64_add_sat(engine->host.totals.floors_bytes, wanted);
+    uint64_t sum = u64_add_sat(u64_sub_sat(engine->host.totals.floors_bytes, own_bytes), wanted);
     if (engine->host.beats == 0 || engine->host.state == ENGINE_DISCONNECTED) {
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
                     "nobody knows yet what the servers hold; try again when the hypervisor answers");
@@ -63,6 +77,8 @@ static gboolean check_room(Engine *engine, uint64_t bytes, GError **error)
                 "no room for %s with overhead: what the running servers are guaranteed leaves %s too little "
                 "(%" G_GUINT64_FORMAT " bytes missing); lower minima, stop a server, or enlarge the pool",
                 bytes_text, missing_text, (guint64)missing);
+    if (error)
+        error_set_missing(*error, missing);
     return FALSE;
 }
 
@@ -74,6 +90,28 @@ static guint64 store_number(Engine *engine, uint64_t bytes, const char *for_name
         return ++engine->last_reservation;
     return (guint64)store_reservation_add(engine->store, for_name, bytes, g_get_real_time() + lifetime_us,
                                           audit, error);
+}
+
+static uint64_t room_for(const Engine *engine, const Tracked *tracked, uint64_t bytes)
+{
+    if (!tracked)
+        return u64_add_sat(
+            bytes, size_setting_resolve(&engine->defaults.overhead, bytes, TRACKED_OVERHEAD_GUESS_BYTES));
+    uint64_t overhead = tracked_overhead(tracked, &engine->defaults);
+    if (!tracked_counts(tracked) && tracked->latest->kind == SERVER_KIND_KVM)
+        overhead = size_setting_resolve(&engine->defaults.overhead, bytes, TRACKED_OVERHEAD_GUESS_BYTES);
+    return u64_add_sat(tracked_bound(tracked), overhead);
+}
+
+/* An operation starts it and has asked already: libvirt's hook, asking once more, gets that room and not a second one. */
+static const Reservation *kept_for(Engine *engine, const char *for_name, uint64_t bytes)
+{
+    for (guint i = 0; for_name && i < engine->reservations->len; i++) {
+        const Reservation *reservation = engine->reservations->pdata[i];
+        if (reservation->kept && reservation->bytes >= bytes && g_str_equal(reservation->for_name, for_name))
+            return reservation;
+    }
+    return NULL;
 }
 
 const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
@@ -89,9 +127,11 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
                     "server %s runs already; nothing needs to be reserved for it", for_name);
         return NULL;
     }
-    uint64_t overhead = size_setting_resolve(&engine->defaults.overhead, bytes, TRACKED_OVERHEAD_GUESS_BYTES);
-    uint64_t whole = u64_add_sat(bytes, overhead);
-    if (!check_room(engine, whole, error))
+    uint64_t whole = room_for(engine, NULL, bytes);
+    const Reservation *same = kept_for(engine, for_name, whole);
+    if (same)
+        return same;
+    if (!check_room(engine, whole, 0, error))
         return NULL;
     guint64 id = store_number(engine, whole, for_name, lifetime_us, audit, error);
     if (id == 0)
@@ -113,11 +153,65 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     return reservation;
 }
 
+static uint64_t guaranteed_to(const Engine *engine, const Tracked *tracked)
+{
+    if (!tracked || !tracked_counts(tracked) || !tracked->decided)
+        return 0;
+    const ServerFacts *facts = &tracked->facts;
+    return u64_add_sat(facts->fixed != FIXED_NO ? facts->maximum_bytes : facts->minimum_bytes,
+                       facts->overhead_bytes);
+}
+
+const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, const char *name, uint64_t bytes,
+                                    int64_t lifetime_us, GError **error)
+{
+    uint64_t whole = room_for(engine, tracked, bytes);
+    if (!check_room(engine, whole, guaranteed_to(engine, tracked), error))
+        return NULL;
+    Reservation *reservation = g_new0(Reservation, 1);
+    reservation->id = KEPT_FIRST + ++engine->last_kept;
+    reservation->for_name = g_strdup(tracked ? tracked->latest->name : name);
+    reservation->bytes = whole;
+    reservation->expires_us = g_get_monotonic_time() + lifetime_us;
+    reservation->kept = TRUE;
+    g_ptr_array_add(engine->reservations, reservation);
+    /* The newest decision did not know of it and may have granted the very room. */
+    const PlanTotals *totals = &engine->host.totals;
+    reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, totals->granted_bytes),
+                        g_get_monotonic_time());
+    engine_look(engine);
+    return reservation;
+}
+
+const Reservation *engine_kept_room(Engine *engine, guint64 id)
+{
+    for (guint i = 0; i < engine->reservations->len; i++) {
+        const Reservation *reservation = engine->reservations->pdata[i];
+        if (reservation->id == id)
+            return reservation;
+    }
+    return NULL;
+}
+
+void engine_give_up_room(Engine *engine, guint64 id)
+{
+    const Reservation *reservation = engine_kept_room(engine, id);
+    if (reservation)
+        g_ptr_array_remove(engine->reservations, (gpointer)reservation);
+}
+
 gboolean engine_release(Engine *engine, guint64 id, const AuditEntry *audit, GError **error)
 {
     for (guint i = 0; i < engine->reservations->len; i++) {
-        if (((Reservation *)engine->reservations->pdata[i])->id != id)
+        const Reservation *reservation = engine->reservations->pdata[i];
+        if (reservation->id != id)
             continue;
+        if (reservation->kept) {
+            g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT,
+                        "that room belongs to an operation on %s, which gives it up itself",
+                        reservation->for_name);
+            return FALSE;
+        }
         if (engine->store && !store_reservation_remove(engine->store, (int64_t)id, audit, error))
             return FALSE;
         g_ptr_array_remove_index(engine->reservations, i);
@@ -132,6 +226,8 @@ gboolean engine_release(Engine *engine, guint64 id, const AuditEntry *audit, GEr
  * may yet come in and miss it. */
 static gboolean taken_up(Engine *engine, Reservation *reservation, int64_t now_us)
 {
+    if (reservation->kept)
+        return FALSE;
     if (!running(engine, reservation->for_name)) {
         reservation->up_since_us = 0;
         return FALSE;
@@ -168,7 +264,7 @@ void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_u
         Reservation *reservation = engine->reservations->pdata[i - 1];
         if (now_us < reservation->expires_us && !taken_up(engine, reservation, now_us))
             continue;
-        if (engine->store)
+        if (engine->store && !reservation->kept)
             store_reservation_remove_later(engine->store, (int64_t)reservation->id);
         g_ptr_array_remove_index(engine->reservations, i - 1);
     }
@@ -176,6 +272,7 @@ void reservations_update(Engine *engine, uint64_t committed_bytes, int64_t now_u
     for (guint i = 0; i < engine->reservations->len; i++) {
         Reservation *reservation = engine->reservations->pdata[i];
         sum = u64_add_sat(sum, still_reserved(engine, reservation));
-        reservation->ready = sum <= engine->host.pool_bytes;
+        reservation->missing_bytes = u64_sub_sat(sum, engine->host.pool_bytes);
+        reservation->ready = reservation->missing_bytes == 0;
     }
 }

@@ -7,11 +7,13 @@
 
 typedef struct {
     guint64 id;
-    char *for_name;      /* (nullable) */
-    uint64_t bytes;      /* overhead included */
-    int64_t expires_us;  /* monotonic: an abandoned reservation does not starve the host */
-    int64_t up_since_us; /* since when its server has been seen running; 0 = not yet */
-    gboolean ready;      /* the room is there: the server may start */
+    char *for_name;         /* (nullable) */
+    uint64_t bytes;         /* overhead included */
+    int64_t expires_us;     /* monotonic: an abandoned reservation does not starve the host */
+    int64_t up_since_us;    /* since when its server has been seen running; 0 = not yet */
+    gboolean ready;         /* the room is there: the server may start */
+    uint64_t missing_bytes; /* until it is ready: so much has still to come back */
+    gboolean kept; /* an operation's: stays until that releases it; what its server holds is part of it */
 } Reservation;
 
 /*
@@ -24,6 +26,18 @@ typedef struct {
  */
 const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
                                   const AuditEntry *audit, GError **error);
+/*
+ * engine_keep_room: for an operation that starts a server, or starts it anew: room for all it may hold, overhead
+ * included, of which what it holds now is a part. @tracked: (nullable) the server; without it @name and @bytes of guest
+ * memory say whose and how much. Not in the store: who goes on with an operation asks again. Errors as engine_reserve(),
+ * and NO_ROOM carries error_set_missing().
+ */
+const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, const char *name, uint64_t bytes,
+                                    int64_t lifetime_us, GError **error);
+/* engine_kept_room: NULL when it has expired. engine_give_up_room: fine when it has. */
+const Reservation *engine_kept_room(Engine *engine, guint64 id);
+void engine_give_up_room(Engine *engine, guint64 id);
+
 gboolean engine_release(Engine *engine, guint64 id, const AuditEntry *audit, GError **error);
 /* (element-type Reservation), oldest first */
 GPtrArray *engine_reservations(Engine *engine);

@@ -80,6 +80,7 @@ typedef struct {
 
     ReliefEpisode relief;    /* its demand rises, or has risen a moment ago */
     int64_t waited_us;       /* all its waits together since it was first seen */
+    int64_t operation;       /* the number of what is being done to it as a whole; 0: nothing */
     uint64_t proposed_bytes; /* observe mode: the last target that was journalled */
 } Tracked;
 

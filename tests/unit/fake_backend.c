@@ -181,6 +181,9 @@ static BackendServer *facts_of(const FakeGuest *guest)
     server->overhead_bytes = guest->running ? FAKE_OVERHEAD : UNKNOWN;
     server->deflates_on_oom = guest->deflates_on_oom;
     server->fixed = guest->fixed;
+    server->has_balloon = TRUE;
+    server->next_start = NEXT_START_ON;
+    server->persistent = TRUE;
     server->driver = g_strdup("virtio-balloon");
     return server;
 }
