@@ -32,6 +32,8 @@ void config_free(Config *config)
     g_free(config->control_socket);
     g_free(config->control_group);
     g_free(config->store_path);
+    g_free(config->images_path);
+    g_free(config->images_disks);
     g_free(config->web_listen);
     g_free(config->web_certificate);
     g_free(config->web_key);

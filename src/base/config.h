@@ -38,10 +38,12 @@ typedef struct {
     char *control_socket;     /* [control] socket: default /run/aerostat/control.sock */
     char *control_group;      /* [control] group: default "aerostat" */
     char *store_path;         /* [store] path: a folder, default /var/lib/aerostat */
-    char *web_listen;         /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
-    char *web_certificate;    /* [web] certificate: a PEM file; default NULL: no TLS */
-    char *web_key;            /* [web] key: a PEM file; default NULL */
-    char **web_proxies;       /* [web] proxies: addresses whose X-Forwarded-* is believed; default empty */
+    char *images_path;        /* [images] path: descriptions of images; default /etc/aerostat/images */
+    char *images_disks;    /* [images] disks: where new servers' disks go; default /var/lib/libvirt/images */
+    char *web_listen;      /* [web] listen: default 127.0.0.1:8470 (read by aerostat-web) */
+    char *web_certificate; /* [web] certificate: a PEM file; default NULL: no TLS */
+    char *web_key;         /* [web] key: a PEM file; default NULL */
+    char **web_proxies;    /* [web] proxies: addresses whose X-Forwarded-* is believed; default empty */
     guint key_lines[CONFIG_KEYS_MAX]; /* on which line each key was set; ask config_key_line() */
 } Config;
 

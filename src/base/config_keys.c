@@ -253,6 +253,8 @@ const ConfigKey CONFIG_KEYS[] = {
     {"control", "socket", "/run/aerostat/control.sock", set_socket, AT(control_socket), 0},
     {"control", "group", "aerostat", set_group, AT(control_group), 0},
     {"store", "path", "/var/lib/aerostat", set_path, AT(store_path), 0},
+    {"images", "path", "/etc/aerostat/images", set_path, AT(images_path), 0},
+    {"images", "disks", "/var/lib/libvirt/images", set_path, AT(images_disks), 0},
     {"web", "listen", "127.0.0.1:8470", set_listen, AT(web_listen), 0},
     {"web", "certificate", NULL, set_path, AT(web_certificate), 0},
     {"web", "key", NULL, set_path, AT(web_key), 0},

@@ -1,6 +1,7 @@
 /* Host, servers and decisions as JSON: the fields of the outside interfaces, nothing invented where nothing is known. */
 #include "base/json.h"
 #include "control/methods.h"
+#include "engine/ballooning.h"
 #include "engine/explain.h"
 #include "engine/reservation.h"
 #include "policy/reasons.h"
@@ -109,14 +110,16 @@ json_t *json_of_host(Engine *engine)
 
 static json_t *ballooning_of(const Tracked *tracked)
 {
+    BallooningStatus status = ballooning_status(tracked);
     FixedReason fixed = tracked->decided ? tracked->facts.fixed : tracked->latest->fixed;
-    const char *state = fixed == FIXED_NO ? "on" : (fixed == FIXED_DISABLED_BY_OWNER ? "off" : "unavailable");
     HoldReason hold = tracked->decided ? tracked->row.hold : HOLD_NO;
     const char *reason = fixed != FIXED_NO ? fixed_name(fixed) : (hold != HOLD_NO ? hold_name(hold) : NULL);
     json_t *object = json_object();
-    set(object, "state", json_string(state));
-    set(object, "available", json_boolean(g_str_equal(state, "on") || g_str_equal(state, "off")));
-    set(object, "reason", string_or_null(reason));
+    set(object, "state", json_string(ballooning_state_name(status.state)));
+    set(object, "available", json_boolean(status.state != BALLOON_UNAVAILABLE));
+    set(object, "reason",
+        string_or_null(status.state == BALLOON_UNAVAILABLE ? fixed_name(status.reason) : reason));
+    set(object, "sentence", string_or_null(status.sentence));
     return object;
 }
 
@@ -165,6 +168,7 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     set(object, "ballooning", ballooning_of(tracked));
     set(object, "unlimited", json_boolean(latest->unlimited));
     set(object, "driver", string_or_null(latest->driver));
+    set(object, "operation", tracked->operation ? json_integer(tracked->operation) : json_null());
     set(object, "agent", json_null());
     set(object, "stalled_us", json_null());
     set(object, "waited_us", json_integer(tracked->waited_us));

@@ -6,10 +6,7 @@
 
 /* A new file of methods adds its table here. */
 const MethodTable *const METHOD_TABLES[] = {
-    &methods_host,
-    &methods_server,
-    &methods_reservation,
-    &methods_record,
+    &methods_host, &methods_server, &methods_reservation, &methods_record, &methods_operation,
 };
 const guint N_METHOD_TABLES = G_N_ELEMENTS(METHOD_TABLES);
 

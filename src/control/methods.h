@@ -2,6 +2,7 @@
 #pragma once
 #include "control/server.h"
 #include "engine/engine.h"
+#include "store/operations.h"
 
 /* What the methods work on; all borrowed. */
 typedef struct {
@@ -21,7 +22,11 @@ MethodsPublisher *methods_publisher_new(Engine *engine, ControlServer *server);
 void methods_publisher_free(MethodsPublisher *publisher);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MethodsPublisher, methods_publisher_free)
 
+json_t *json_of_operation(const Operation *operation);
 json_t *json_of_host(Engine *engine);
 json_t *json_of_server(Engine *engine, const Tracked *tracked);
+/* methods_publish_operations: the same for operations; NULL for @server ends it. */
+void methods_publish_operations(struct Manage *manage, ControlServer *server);
+
 /* @names: FALSE leaves out what other servers are called. */
 json_t *json_of_decision(const JournalEntry *entry, gboolean names);

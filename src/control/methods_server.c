@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "control/method.h"
+#include "manage/manage.h"
 #include "engine/explain.h"
 #include "policy/reasons.h"
 
@@ -170,6 +171,10 @@ static json_t *method_set(Call *call, GError **error)
     Tracked *tracked = call->server;
     ServerSettings settings = tracked->settings;
     if (!may_set(call, error) || !check_revision(call, error) || !read_settings(call, &settings, error))
+        return NULL;
+    gboolean changes = json_object_get(call->params, "ballooning_enabled") != NULL;
+    if (changes && call->context->manage &&
+        !manage_check_ballooning(call->context->manage, tracked, !settings.ballooning_disabled, error))
         return NULL;
     g_autofree char *before = settings_text(&tracked->settings), *after = settings_text(&settings);
     AuditEntry audit = call_audit(call, tracked->latest->name, before, after);

@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "control/methods.h"
 #include "engine/engine.h"
+#include "manage/manage.h"
 #include "store/store.h"
 
 /* systemd is told twice within its watchdog time, as its manual asks. */
@@ -101,6 +102,16 @@ static Store *open_store(const Config *config, const char *config_path, GError *
     return store;
 }
 
+static Manage *begin_manage(Engine *engine, Store *store, const Config *config)
+{
+    ManageOptions options = {
+        .images = config->images_path,
+        .disks = config->images_disks,
+        .patterns = (const char *const *)config->libvirt_servers,
+    };
+    return manage_new(engine, store, &options);
+}
+
 static gboolean serve(const Config *config, const char *config_path, GError **error)
 {
     g_autoptr(Engine) engine = NULL;
@@ -120,9 +131,14 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
     add_backends(engine, config);
     engine_start(engine);
+    g_autoptr(Manage) manage = begin_manage(engine, store, config);
+    methods.manage = manage;
+    methods_publish_operations(manage, control);
     g_message("aerostatd " AEROSTAT_VERSION " listens on %s, mode %s", config->control_socket,
               options.mode == MODE_MANAGE ? "manage" : "observe");
     run_loop();
+    methods.manage = NULL;
+    g_clear_pointer(&manage, manage_free);
     g_clear_pointer(&publisher, methods_publisher_free);
     g_clear_pointer(&control, control_server_free);
     g_clear_pointer(&engine, engine_free);

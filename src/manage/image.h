@@ -9,6 +9,7 @@
  *     kernel = vmlinuz          instead of a disk or with one: direct boot
  *     initramfs = initrd.img
  *     command-line = console=ttyS0
+ *     network = default         of the hypervisor; none without it
  */
 #pragma once
 #include <stdint.h>
@@ -20,6 +21,7 @@ typedef struct {
     uint64_t minimum_bytes;
     char *disk, *format;                     /* (nullable) absolute; "qcow2" or "raw" */
     char *kernel, *initramfs, *command_line; /* (nullable) absolute */
+    char *network;                           /* (nullable) */
 } Image;
 
 void image_free(Image *image);

@@ -81,5 +81,26 @@ Job *job_held(gpointer held);
 /* job_undone_done: the same in an undo. */
 void job_undo_done(Backend *backend, const char *id, const GError *error, gpointer user_data);
 
+/* manage_check_free: AEROSTAT_ERROR_BUSY while an operation on that server, or of that name, is under way. */
+gboolean manage_check_free(Manage *manage, const char *server_id, const char *name, GError **error);
+
+/*
+ * The room for its server to start, kept until the job ends: a step of its own that anybody may use. JOB_ROOM_STEP is for
+ * the table of steps. job_room_ended() belongs into the recipe's ended().
+ * job_room: for later steps, which a new daemon may begin with: TRUE when the room is there; else it is being made (ask
+ * again from poll()), or the job has failed.
+ */
+void job_room_begin(Job *job);
+void job_room_poll(Job *job);
+void job_room_expired(Job *job);
+gboolean job_room(Job *job);
+void job_room_ended(Job *job);
+#define JOB_ROOM_US INT64_C(60000000)
+#define JOB_ROOM_STEP                                                                                        \
+    {                                                                                                        \
+        .name = "room", .deadline_us = JOB_ROOM_US, .begin = job_room_begin, .poll = job_room_poll,          \
+        .expired = job_room_expired                                                                          \
+    }
+
 /* Recipes register here, so that a new daemon finds them again. */
 void manage_add_recipe(Manage *manage, const JobRecipe *recipe);

@@ -16,21 +16,30 @@ typedef struct {
     const char *from; /* "local", "web 192.0.2.7" */
 } ManageCaller;
 
-typedef enum { POWER_START, POWER_SHUTDOWN, POWER_RESTART, POWER_STOP, POWER_ACTIONS } PowerAction;
+typedef enum { ACTION_START, ACTION_SHUTDOWN, ACTION_RESTART, ACTION_STOP, ACTIONS } PowerAction;
 
 /* Told of every change of an operation, also of its end. @operation is valid during the call. */
 typedef void (*ManageListener)(Manage *manage, const Operation *operation, gpointer user_data);
 
-/* manage_new: @engine and @store (nullable: nothing outlives the daemon) are borrowed; @images: the folder of image
- * descriptions. Free before either. Operations that a killed daemon left running are taken up as soon as their servers
- * have been seen. */
-Manage *manage_new(Engine *engine, Store *store, const char *images);
+typedef struct {
+    const char *images;          /* the folder of image descriptions */
+    const char *disks;           /* the folder where new servers' disks are made */
+    const char *const *patterns; /* (nullable: all) globs: which names of new servers the engine will see */
+} ManageOptions;
+
+/* manage_new: @engine and @store (nullable: nothing outlives the daemon) are borrowed; free it before either. Operations
+ * that a killed daemon left running are taken up as soon as their servers have been seen. */
+Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options);
 void manage_free(Manage *manage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manage, manage_free)
 void manage_listen(Manage *manage, ManageListener listener, gpointer user_data);
 
 /* power_action_from_name: "start", "shutdown", "restart", "stop"; FALSE for any other. */
 gboolean power_action_from_name(const char *name, PowerAction *ret);
+
+/* manage_check_ballooning: whether a wish can come true: FALSE with AEROSTAT_ERROR_CONFLICT, and why, and the way out.
+ * The wish itself is a setting; definitions follow it by themselves. */
+gboolean manage_check_ballooning(Manage *manage, const Tracked *tracked, gboolean enabled, GError **error);
 
 /*
  * manage_power, manage_create: begin an operation; (transfer none) it is valid until the next turn of the main loop.
@@ -40,7 +49,8 @@ gboolean power_action_from_name(const char *name, PowerAction *ret);
  *   AEROSTAT_ERROR_CONFLICT  not in its present state (off, migrating, not persistent, name taken)
  *   AEROSTAT_ERROR_INVALID, AEROSTAT_ERROR_NOT_FOUND, AEROSTAT_ERROR_UNAVAILABLE
  */
-const Operation *manage_power(Manage *manage, Tracked *tracked, PowerAction action,
+/* @patience_s: how long a guest may take to shut down, 1 to 3600; 0: 60. What then: a restart stops it, a shutdown fails. */
+const Operation *manage_power(Manage *manage, Tracked *tracked, PowerAction action, unsigned patience_s,
                               const ManageCaller *caller, GError **error);
 
 typedef struct {

@@ -59,6 +59,8 @@ static void assert_defaults(const Config *config)
     g_assert_cmpstr(config->control_socket, ==, "/run/aerostat/control.sock");
     g_assert_cmpstr(config->control_group, ==, "aerostat");
     g_assert_cmpstr(config->store_path, ==, "/var/lib/aerostat");
+    g_assert_cmpstr(config->images_path, ==, "/etc/aerostat/images");
+    g_assert_cmpstr(config->images_disks, ==, "/var/lib/libvirt/images");
     g_assert_cmpstr(config->web_listen, ==, "127.0.0.1:8470");
     g_assert_cmpuint(config_key_line(config, "host", "pool"), ==, 0);
 }
@@ -114,6 +116,9 @@ static const char EVERY_KEY[] = "# every key\n"
                                 "; the end is near\n"
                                 "[store]\n"
                                 "path = /srv/aerostat\n"
+                                "[images]\n"
+                                "path = /srv/images\n"
+                                "disks = /srv/disks\n"
                                 "[web]\n"
                                 "listen = [::1]:80\n";
 
@@ -138,10 +143,12 @@ static void assert_every_key(const Config *config)
     g_assert_cmpstr(config->control_socket, ==, "/tmp/größe.sock");
     g_assert_cmpstr(config->control_group, ==, "kvm");
     g_assert_cmpstr(config->store_path, ==, "/srv/aerostat");
+    g_assert_cmpstr(config->images_path, ==, "/srv/images");
+    g_assert_cmpstr(config->images_disks, ==, "/srv/disks");
     g_assert_cmpstr(config->web_listen, ==, "[::1]:80");
     g_assert_cmpuint(config_key_line(config, "host", "pool"), ==, 3);
     g_assert_cmpuint(config_key_line(config, "policy", "weight"), ==, 10);
-    g_assert_cmpuint(config_key_line(config, "web", "listen"), ==, 28);
+    g_assert_cmpuint(config_key_line(config, "web", "listen"), ==, 31);
     g_assert_cmpuint(config_key_line(config, "web", "weight"), ==, 0);
     g_assert_cmpuint(config_key_line(config, "nowhere", "pool"), ==, 0);
 }
@@ -303,7 +310,7 @@ static void test_messages(void)
     assert_refused("[libvrit]", "a.conf:1: there is no section [libvrit]; did you mean [libvirt]?");
     assert_refused("[]",
                    "a.conf:1: there is no section []; the sections are [host], [policy], [libvirt], [lxc], "
-                   "[qmp], [control], [store], [web]");
+                   "[qmp], [control], [store], [images], [web]");
     assert_refused("[host]\npool = 5G\n\n[policy]\n[host]\npool = 6G",
                    "a.conf:6: [host] pool was already set on line 2; keep one of the two");
     assert_refused("[qmp]\nsockets =\nsockets =",

@@ -61,6 +61,7 @@ static const Field server_fields[] = {
     {"ballooning", "o"},
     {"unlimited", "b"},
     {"driver", "s?"},
+    {"operation", "i?"},
     {"agent", "?"},
     {"stalled_us", "?"},
     {"waited_us", "i"},
@@ -78,7 +79,8 @@ static const Field server_fields[] = {
     {"statistics_age_us", "i?"},
     {NULL, NULL},
 };
-static const Field ballooning_fields[] = {{"state", "s"}, {"available", "b"}, {"reason", "s?"}, {NULL, NULL}};
+static const Field ballooning_fields[] = {
+    {"state", "s"}, {"available", "b"}, {"reason", "s?"}, {"sentence", "s"}, {NULL, NULL}};
 static const Field details_fields[] = {
     {"fixed_sentence", "s?"},
     {"remedy", "s?"},

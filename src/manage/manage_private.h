@@ -1,0 +1,52 @@
+/* The inside of manage, shared by its files. */
+#pragma once
+#include "manage/job.h"
+
+typedef struct Alive Alive;
+
+struct Manage {
+    Engine *engine;
+    Store *store; /* (nullable) */
+    ImageFolder *images;
+    char *disks;
+    char **patterns; /* names that the engine sees at all */
+    ManageListener listener;
+    gpointer listener_data;
+    GPtrArray *recipes; /* JobRecipe, borrowed */
+    GPtrArray *jobs;    /* Job, owned: under way */
+    GPtrArray *ended;   /* Job, owned: freed in the next turn */
+    GQueue history;     /* Operation, owned, newest first: without a store */
+    GPtrArray *found;   /* (nullable) Operation, owned: a daemon before this one left them running */
+    int64_t started_us;
+    int64_t last_id; /* without a store */
+    guint tick_source, free_source;
+    Alive *alive;
+    GHashTable *rewriting;     /* server ids whose definition is being written */
+    GHashTable *rewrite_after; /* server id -> int64_t: a failed attempt is not repeated before */
+    gboolean lock_refused;     /* a start with locked memory has failed here */
+};
+
+/* Answers that come after the end find nobody. */
+struct Alive {
+    Manage *manage; /* NULL when it is gone */
+    guint references;
+};
+
+/* job.c */
+void job_free(Job *job);
+void job_tick(Job *job, int64_t now_us);
+/* job_resume: (transfer full) @operation: of a daemon before this one. */
+void job_resume(Manage *manage, Operation *operation);
+/* manage.c */
+void manage_job_ended(Manage *manage, Job *job);
+void manage_tell(Manage *manage, const Operation *operation);
+Alive *manage_alive(Manage *manage);
+void alive_unref(Alive *alive);
+Tracked *manage_by_id(Manage *manage, const char *server_id);
+/* rewrite.c: brings definitions in line with wishes. */
+void rewrite_definitions(Manage *manage, int64_t now_us);
+/* power.c, create.c: their recipes. */
+void power_register(Manage *manage);
+void create_register(Manage *manage);
+/* job.c: what the engine keeps for it */
+guint64 *job_room_slot(Job *job);
