@@ -44,7 +44,8 @@ typedef struct {
 } MethodTable;
 
 /* One per file; methods.c lists them. */
-extern const MethodTable methods_host, methods_server, methods_reservation, methods_record, methods_operation;
+extern const MethodTable methods_host, methods_server, methods_reservation, methods_record, methods_doctor,
+    methods_operation;
 /* All of them, for tests. */
 extern const MethodTable *const METHOD_TABLES[];
 extern const guint N_METHOD_TABLES;

@@ -189,6 +189,15 @@ class Daemon:
     def do_events(self, params):
         return {"subscribed": True}
 
+    def do_doctor(self, params):
+        if "name" in params:
+            return {"findings": [{"name": self.find(params)["name"], "severity": "ok",
+                                  "what": "Nothing keeps it from sharing memory.", "fix": None}]}
+        return {"findings": [
+            {"name": "evil\x1b[2J", "severity": "problem", "what": "Nothing answers.", "fix": "Load virtio_balloon."},
+            {"name": None, "severity": "warning", "what": "No pressure.", "fix": "Boot with psi=1."},
+            {"name": None, "severity": "note", "what": "No swap.", "fix": None}]}
+
     def do_record(self, params):
         return {"recording": True}
 

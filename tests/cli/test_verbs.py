@@ -17,7 +17,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 AEROSTAT = ""
-VERBS = ("status", "list", "show", "explain", "top", "journal", "events", "set", "mode", "record")
+VERBS = ("status", "list", "show", "explain", "top", "journal", "events", "set", "mode", "record", "doctor")
 PATIENCE_S = 30
 # What no output may hold: control characters but the newline, and characters that turn the direction of text.
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
@@ -268,6 +268,17 @@ class Verbs(unittest.TestCase):
             process.stdout.readline()
             process.stdout.close()
             self.assertIn(process.wait(PATIENCE_S), (-signal.SIGPIPE, 1))
+
+    def test_doctor(self):
+        status, out, err = run("-s", self.daemon.socket, "doctor")
+        self.assertEqual((status, err), (1, ""))
+        self.assertIsNone(HARMFUL.search(out), out)
+        for words in ("problem  evil", "Load virtio_balloon.", "warning  host", "1 problem, 1 warning, 1 note."):
+            self.assertIn(words, out)
+        status, out, err = run("-s", self.daemon.socket, "doctor", "--json")
+        self.assertEqual((status, err, len(json.loads(out)["findings"])), (1, "", 3))
+        self.assertIn("ok       web-1", self.good("doctor", "web-1"))
+        self.assertIn("there is none", self.bad("doctor", "nobody"))
 
     def test_record(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """What goes wrong around the daemon: libvirtd, guests, QEMU, an operator's hand, the daemon's own death."""
 
+import json
 import subprocess
 import sys
 import time
@@ -112,6 +113,14 @@ class Trouble(unittest.TestCase):
         self.assertIn("memballoon", details["remedy"])
         self.assertIn("no such device", self.daemon.cli("show", "boxed")[1])
         self.assertGreaterEqual(self.daemon.call("status")["fixed_bytes"], FIXED_BYTES)
+        status, out, err = self.daemon.cli("doctor", "boxed", "--json")
+        (finding,) = json.loads(out)["findings"]
+        self.assertEqual((status, err, finding["name"], finding["severity"]), (1, "", "boxed", "problem"))
+        self.assertIn("memballoon", finding["fix"])
+        status, out, _ = self.daemon.cli("doctor")
+        self.assertEqual(status, 1)
+        self.assertIn("boxed", out)
+        self.assertEqual(self.daemon.cli("doctor", "a")[0], 0, "nothing is wrong with a")
 
     def test_a_second_daemon_is_refused(self):
         done = subprocess.run([e2e.program("aerostatd"), "--config", str(self.daemon.config)], capture_output=True,

@@ -1,5 +1,6 @@
 #include <string.h>
 #include "backend/hostinfo.h"
+#include "backend/hostsettings.h"
 #include "backend/process.h"
 #include "base/size.h"
 #include "fuzz.h"
@@ -25,6 +26,12 @@ static void check_small(const char *text)
     else
         g_assert_cmpuint(bytes, ==, 7);
     process_parse_stat(text, &ticks);
+    HostSettings settings = {0};
+    hostsettings_parse_meminfo(text, &settings);
+    hostsettings_parse_arcstats(text, &settings);
+    g_assert_cmpuint(settings.swap_total_bytes, <=, SIZE_MAX_BYTES);
+    g_assert_cmpuint(settings.huge_free_bytes, <=, settings.huge_total_bytes);
+    g_assert_cmpint(hostsettings_parse_number(text), <=, 9);
 }
 
 /* Overhead is never more than all that is resident, which no guest size can reach beyond. */

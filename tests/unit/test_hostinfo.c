@@ -4,7 +4,9 @@
 #include <glib/gstdio.h>
 
 #include "backend/hostinfo.h"
+#include "backend/hostsettings.h"
 #include "backend/process.h"
+#include "policy/facts.h"
 #include "base/error.h"
 #include "base/size.h"
 
@@ -236,6 +238,51 @@ static void remove_tree(const char *path)
     g_remove(path);
 }
 
+static void test_settings(void)
+{
+    static const struct {
+        const char *meminfo;
+        uint64_t swap, huge_free;
+    } table[] = {
+        {"SwapTotal:       2048 kB\nSwapFree: 0 kB\n", 2 * MIB, UNKNOWN},
+        {"SwapTotal: 0 kB\nHugePages_Total: 8\nHugePages_Free: 3\nHugepagesize: 2048 kB\n", 0, 6 * MIB},
+        {"HugePages_Total: 8\nHugePages_Free: 9\nHugepagesize: 2048 kB\n", UNKNOWN, 16 * MIB},
+        {"HugePages_Total: 8\nHugepagesize: 2048 kB\n", UNKNOWN, UNKNOWN},
+        {"HugePages_Total: 18446744073709551615\nHugePages_Free: 1\nHugepagesize: 2048 kB\n", UNKNOWN,
+         UNKNOWN},
+        {"SwapTotal: 99999999999999999999 kB\n", UNKNOWN, UNKNOWN},
+        {"SwapTotal: -1 kB\nxSwapTotal: 5 kB\n", UNKNOWN, UNKNOWN},
+        {"SwapTotal:", UNKNOWN, UNKNOWN},
+        {"", UNKNOWN, UNKNOWN},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(table); i++) {
+        HostSettings settings = {
+            .swap_total_bytes = UNKNOWN, .huge_total_bytes = UNKNOWN, .huge_free_bytes = UNKNOWN};
+        hostsettings_parse_meminfo(table[i].meminfo, &settings);
+        g_assert_cmpuint(settings.swap_total_bytes, ==, table[i].swap);
+        g_assert_cmpuint(settings.huge_free_bytes, ==, table[i].huge_free);
+    }
+    HostSettings settings = {.arc_bytes = 7};
+    hostsettings_parse_arcstats("c_min                           4    1000\nsize 4 x\n", &settings);
+    g_assert_cmpuint(settings.arc_bytes, ==, 7);
+    hostsettings_parse_arcstats("c_min                           4    1000\nsize    4  5000\n", &settings);
+    g_assert_cmpuint(settings.arc_bytes, ==, 5000);
+    g_assert_cmpuint(settings.arc_minimum_bytes, ==, 1000);
+    g_assert_cmpint(hostsettings_parse_number("2\n"), ==, 2);
+    g_assert_cmpint(hostsettings_parse_number("0"), ==, 0);
+    g_assert_cmpint(hostsettings_parse_number("22\n"), ==, -1);
+    g_assert_cmpint(hostsettings_parse_number("-1\n"), ==, -1);
+    g_assert_cmpint(hostsettings_parse_number(""), ==, -1);
+    /* The machine this runs on; whatever it is, these are there. */
+    hostsettings_read("/proc", "/sys", &settings);
+    g_assert_cmpuint(settings.swap_total_bytes, !=, UNKNOWN);
+    g_assert_cmpint(settings.overcommit_memory, >=, 0);
+    hostsettings_read("/nonexistent", "/nonexistent", &settings);
+    g_assert_cmpuint(settings.swap_total_bytes, ==, UNKNOWN);
+    g_assert_cmpint(settings.ksm_run, ==, -1);
+    g_assert_false(settings.pressure);
+}
+
 static void test_read(void)
 {
     g_autofree char *proc = g_dir_make_tmp("hostinfo-XXXXXX", NULL);
@@ -311,6 +358,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hostinfo/arcstats", test_arcstats);
     g_test_add_func("/hostinfo/statm", test_statm);
     g_test_add_func("/hostinfo/smaps", test_smaps);
+    g_test_add_func("/hostinfo/settings", test_settings);
     g_test_add_func("/hostinfo/read", test_read);
     g_test_add_func("/process/cmdline", test_cmdline);
     g_test_add_func("/process/stat", test_stat);
