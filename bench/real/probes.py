@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import Counter
 
 import host
 from configs import Aerostat
@@ -13,7 +14,7 @@ from stats import lost_share
 class Tight(Aerostat):
     """A pool in which every guest sits at its demand, and a large slack: a burst must be granted, and can be."""
 
-    POOL_BYTES, SLACK_BYTES = 1500 * MIB, 480 * MIB
+    POOL_BYTES, SLACK_BYTES = 1800 * MIB, 900 * MIB
 
     def __init__(self, uses_agent=False):
         super().__init__(uses_agent)
@@ -63,8 +64,8 @@ def one_latency(stage, config, rng, order):
             break
         time.sleep(0.2)
     order.append(order.pop(order.index(name)))
-    # Anywhere in a beat.
-    time.sleep(rng.random() * 0.3)
+    # Long enough for free page reporting since the guest's last turn, and then anywhere in a beat.
+    time.sleep(1.5 + rng.random() * 0.3)
     status = config.daemon.call("status")
     before = stage.counters([name])
     burst = stage.burst(name, IDLE_MIB + BURST_MIB)
@@ -83,10 +84,16 @@ class Generous(Aerostat):
         self.donor, self.slack = donor, f"{slack_bytes // MIB}M"
 
     def start(self):
-        sizes = {name: 300 * MIB for name in self.stage.names}
+        sizes = {name: 330 * MIB for name in self.stage.names}
         sizes[self.donor] = 640 * MIB
         self.pool_bytes = sum(sizes.values())
         self.stage.set_balloons(sizes)
+
+
+    def reclaims(self, name):
+        """{move: how many targets below the one before}, of what the daemon has decided so far."""
+        decisions = self.daemon.call("journal", name=name, limit=1000)["decisions"]
+        return dict(Counter(one["move"] for one in decisions if (one["to_bytes"] or 0) < (one["from_bytes"] or 0)))
 
 
 def work_rate(guest, seconds):
@@ -110,6 +117,7 @@ def donor(stage, name):
         config.start_daemon()
         start_bytes = config.daemon.servers()[name]["balloon_bytes"] if name in config.daemon.servers() else 640 * MIB
         given = give(config, guest, name, start_bytes or 640 * MIB, idle_bytes // 2)
+        given["reclaims"] = config.reclaims(name)
         after = work_rate(guest, 4.0)
         guest.send("touch 2000")
     lost = lost_share(before, given["rate"], after) if given["rate"] else None

@@ -161,8 +161,18 @@ class Bench:
                          "config": manager.name, "scenario": scenario.name, "peak_resident_bytes": peak_bytes,
                          "over_seconds": over, **record})
                 self.progress(f"{manager.title}: {scenario.title}: {self.words(records)}")
+                self.keep_journal(config, f"{number}-{place}-{scenario.name}-{manager.name}")
             if isinstance(config, configs.External):
                 config.check()
+
+    def keep_journal(self, config, name):
+        """What the daemon decided and why, and how the servers stand, for whoever asks where the time went."""
+        if self.options.journals and isinstance(config, configs.Aerostat):
+            folder = Path(self.options.journals)
+            folder.mkdir(parents=True, exist_ok=True)
+            told = {"journal": config.daemon.call("journal", limit=1000), "servers": config.daemon.servers(),
+                    "status": config.daemon.call("status"), "log": config.daemon.log_text()[-20000:]}
+            (folder / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
     def words(records):
@@ -275,6 +285,7 @@ def parse(arguments):
     parser.add_argument("--manager", type=manager, action="append", default=[], metavar="NAME=COMMAND",
                         help="compare with another manager, too; COMMAND is called with libvirt's URI and the pool in bytes")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--journals", metavar="DIR", help="keep the daemon's journal of every scenario there")
     parser.add_argument("--json", metavar="FILE", help="raw figures (build/bench/relief.json)")
     parser.add_argument("--markdown", metavar="FILE", help="put the figures into this document, and the picture beside it")
     options = parser.parse_args(arguments)

@@ -36,12 +36,12 @@ def step_idle(stage, config, rng):
 
 
 def step_busy(stage, config, rng):
-    """The same while the others work hard on 150 MiB each."""
+    """The same while the others work hard on 120 MiB each."""
     name = rng.choice(stage.names)
     others = [one for one in stage.names if one != name]
     stage.quiet()
     stage.all(lambda guest: guest.send("touch 20000"), others)
-    stage.bursts(others, 150)
+    stage.bursts(others, 120)
     time.sleep(PAUSE_S + rng.random())
     before = stage.counters()
     return [record_of(stage, config, before, [stage.burst(name, 460)])]
@@ -56,10 +56,10 @@ def leak(stage, config, rng):
 
 
 def everyone(stage, config, rng):
-    """All grow at the same moment, to what the pool can just hold."""
+    """All grow at the same moment; the pool holds what they need, with headroom."""
     stage.quiet(PAUSE_S + rng.random())
     before = stage.counters()
-    return [record_of(stage, config, before, stage.bursts(stage.names, 280, 2 * LIMIT_S))]
+    return [record_of(stage, config, before, stage.bursts(stage.names, 230, 2 * LIMIT_S))]
 
 
 def mixed(stage, config, rng):
@@ -67,8 +67,8 @@ def mixed(stage, config, rng):
     name = rng.choice(stage.names)
     readers = [one for one in stage.names if one != name][:2]
     stage.quiet()
-    stage.all(lambda guest: guest.send("cache 160M at 64M"), readers)
-    stage.all(lambda guest: guest.wait_for(lambda report: report["cache_bytes"] >= 160 * MIB - 65536, 20), readers)
+    stage.all(lambda guest: guest.send("cache 120M at 64M"), readers)
+    stage.all(lambda guest: guest.wait_for(lambda report: report["cache_bytes"] >= 120 * MIB - 65536, 20), readers)
     time.sleep(PAUSE_S)
     before = stage.counters()
     # The readers are watched a little longer than the burst lasts: what was taken from them shows afterwards.

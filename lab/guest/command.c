@@ -109,6 +109,16 @@ static const char *do_driver(struct lab *lab, struct step *step)
     return boot_set_module("virtio_balloon", on == 1) == 0 ? NULL : strerror(errno);
 }
 
+static const char *do_agent(struct lab *lab, struct step *step)
+{
+    int on = on_or_off(step);
+    if (on < 0)
+        return "agent on|off";
+    if (on == 0)
+        agent_end(lab);
+    return on == 0 || agent_start(lab) ? NULL : "this guest has no aerostat-agent";
+}
+
 static const char *do_report(struct lab *lab, struct step *step)
 {
     uint64_t ms;
@@ -185,12 +195,12 @@ static const struct {
     action run;
     bool only_in_script;
 } verbs[] = {
-    {"anon", do_anon, false},     {"free", do_free, false},       {"touch", do_touch, false},
-    {"cache", do_cache, false},   {"drop", do_drop, false},       {"swap", do_swap, false},
-    {"thp", do_thp, false},       {"driver", do_driver, false},   {"report", do_report, false},
-    {"quiet", do_quiet, false},   {"clock", do_nothing, false},   {"stop", do_stop, false},
-    {"reboot", do_reboot, false}, {"poweroff", do_reboot, false}, {"hold", do_hold, true},
-    {"wait", do_wait, true},      {"loop", do_loop, true},
+    {"anon", do_anon, false},   {"free", do_free, false},     {"touch", do_touch, false},
+    {"cache", do_cache, false}, {"drop", do_drop, false},     {"swap", do_swap, false},
+    {"thp", do_thp, false},     {"driver", do_driver, false}, {"report", do_report, false},
+    {"quiet", do_quiet, false}, {"clock", do_nothing, false}, {"stop", do_stop, false},
+    {"agent", do_agent, false}, {"reboot", do_reboot, false}, {"poweroff", do_reboot, false},
+    {"hold", do_hold, true},    {"wait", do_wait, true},      {"loop", do_loop, true},
 };
 
 /* NULL, or why not */

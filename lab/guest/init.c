@@ -53,13 +53,26 @@ void worker_start(struct lab *lab, struct worker *worker)
     worker->starts++;
 }
 
-static void agent_start(void)
+/* False: this guest was not given one. */
+bool agent_start(struct lab *lab)
 {
-    if (access(AGENT_PATH, X_OK) < 0 || fork() != 0)
-        return;
-    set_oom_score("-900");
-    execl(AGENT_PATH, AGENT_PATH, (char *)NULL);
-    _exit(127);
+    if (access(AGENT_PATH, X_OK) < 0)
+        return false;
+    pid_t pid = lab->agent_pid != 0 ? lab->agent_pid : fork();
+    if (pid == 0) {
+        set_oom_score("-900");
+        execl(AGENT_PATH, AGENT_PATH, (char *)NULL);
+        _exit(127);
+    }
+    lab->agent_pid = pid < 0 ? 0 : pid;
+    return pid > 0;
+}
+
+void agent_end(struct lab *lab)
+{
+    if (lab->agent_pid != 0)
+        kill(lab->agent_pid, SIGTERM);
+    lab->agent_pid = 0;
 }
 
 static void worker_ended(struct lab *lab, struct worker *worker, int status)
@@ -87,6 +100,8 @@ static void reap(struct lab *lab)
             worker_ended(lab, &lab->anon, status);
         else if (pid == lab->cache.pid)
             worker_ended(lab, &lab->cache, status);
+        else if (pid == lab->agent_pid)
+            lab->agent_pid = 0;
     }
 }
 
@@ -231,7 +246,7 @@ int main(void)
     output_open(port >= 0 ? port : open_console());
     /* Init must answer while its guest thrashes; the workers are forked and do not inherit this. */
     mlockall(MCL_CURRENT | MCL_FUTURE);
-    agent_start();
+    agent_start(&lab);
     say_ready();
     if (boot_argument("aerolab.script", value, sizeof value))
         command_script(&lab, value);

@@ -93,6 +93,7 @@ void output_quote(char *to, size_t size, const char *from);
 struct lab {
     struct shared *shared;
     struct worker anon, cache;
+    pid_t agent_pid; /* 0: not running */
     int notes[2];
     int64_t report_period_us; /* 0: quiet */
     int64_t report_next_us;   /* CLOCK_MONOTONIC, as all below */
@@ -108,5 +109,7 @@ void command_line(struct lab *lab, char *line);
 void command_script(struct lab *lab, const char *text);
 void command_advance(struct lab *lab, int64_t now_us);
 void worker_start(struct lab *lab, struct worker *worker);
+bool agent_start(struct lab *lab);
+void agent_end(struct lab *lab);
 
 #endif

@@ -134,7 +134,8 @@ class OneGuest(unittest.TestCase):
         self.assertEqual(report["worker_restarts"], before["worker_restarts"] + 1)
 
     def test_bad_commands_are_refused(self):
-        for command in ("dance", "anon", "anon x", "anon 1M 2M 3M", "hold 1", "swap maybe", "a b c d e f g h i"):
+        for command in ("dance", "anon", "anon x", "anon 1M 2M 3M", "hold 1", "swap maybe", "agent on", "agent maybe",
+                        "a b c d e f g h i"):
             with self.assertRaises(aerolab.LabError, msg=command):
                 self.guest.send(command)
 
