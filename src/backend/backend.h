@@ -62,6 +62,7 @@ typedef struct {
     FixedReason fixed;   /* what the definition shows: no device, VFIO, hugepages, locked, container;
                                   * "driver never answered" is for the engine to conclude */
     char *driver;        /* (nullable) for people: "virtio-balloon", "none" */
+    char *agent_path;    /* (nullable) socket of the port that a guest's agent speaks on */
 } BackendServer;
 
 void backend_server_free(BackendServer *server);

@@ -57,6 +57,10 @@ static uint64_t maximum_of(xmlXPathContext *context)
     return bytes;
 }
 
+#define AGENT_PATH                                                                                           \
+    "string(/domain/devices/channel[@type='unix'][target/@type='virtio' and "                                \
+    "target/@name='org.aerostat.agent.0']"                                                                   \
+    "/source/@path)"
 #define MARK "/domain/metadata/*[local-name()='server' and namespace-uri()='" AEROSTAT_METADATA_URI "'"
 
 static FixedReason fixed_of(xmlXPathContext *context, const Definition *definition)
@@ -93,6 +97,9 @@ static void fill(xmlXPathContext *context, Definition *definition)
     definition->maximum_bytes = maximum_of(context);
     definition->deflates_on_oom = has(context, "/domain/devices/memballoon[@autodeflate='on']");
     definition->reports_free_pages = has(context, "/domain/devices/memballoon[@freePageReporting='on']");
+    g_autofree char *agent = string_of(context, AGENT_PATH);
+    if (strlen(agent) < sizeof definition->agent_path)
+        g_strlcpy(definition->agent_path, agent, sizeof definition->agent_path);
     if (g_ascii_string_to_unsigned(period, 10, 0, G_MAXINT, &seconds, NULL))
         definition->stats_period_s = (unsigned)seconds;
 }

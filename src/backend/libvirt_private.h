@@ -34,6 +34,9 @@ typedef struct Observation Observation;
 
 /* ---- libvirt_definition.c */
 
+/* What a socket's address holds. */
+#define AGENT_PATH_BYTES 108
+
 /* How the owner's "ballooning off" is marked in a domain's definition:
  * <metadata><aerostat:server xmlns:aerostat="urn:aerostat:server:1" ballooning="off"/></metadata> */
 #define AEROSTAT_METADATA_URI "urn:aerostat:server:1"
@@ -46,8 +49,9 @@ typedef struct {
     gboolean deflates_on_oom;
     gboolean reports_free_pages;
     gboolean has_balloon, preallocated, locked;
-    gboolean marked_off; /* by its owner's wish */
-    gboolean aside;      /* set aside: not shown to anybody */
+    gboolean marked_off;               /* by its owner's wish */
+    gboolean aside;                    /* set aside: not shown to anybody */
+    char agent_path[AGENT_PATH_BYTES]; /* socket of the agent's port; empty: none */
 } Definition;
 
 /* definition_parse: FALSE when @xml is no domain; *ret untouched then. Any bytes are safe. */

@@ -301,6 +301,7 @@ BackendServer *server_facts(Server *server, const char *proc)
     facts->persistent = server->persistent;
     facts->fixed = server->definition.fixed;
     facts->driver = g_strdup(server->definition.driver);
+    facts->agent_path = server->definition.agent_path[0] ? g_strdup(server->definition.agent_path) : NULL;
     facts->balloon_bytes = facts->guest_update_s = UNKNOWN;
     facts->available_bytes = facts->free_bytes = facts->total_bytes = facts->cache_bytes = UNKNOWN;
     facts->swap_in_bytes = facts->swap_out_bytes = facts->major_faults = UNKNOWN;

@@ -5,6 +5,9 @@
 #include "engine/explain.h"
 #include "engine/reservation.h"
 #include "policy/reasons.h"
+
+/* An agent speaks once a second; three times unheard, it is taken to be gone. */
+#define AGENT_SILENT_US INT64_C(3500000)
 #include "store/accounts.h"
 
 static void set(json_t *object, const char *name, json_t *value)
@@ -155,6 +158,22 @@ static void set_figures(json_t *object, Engine *engine, const Tracked *tracked)
     set(object, "short_bytes", json_bytes(decided ? tracked->row.short_bytes : 0));
 }
 
+/* null until an agent has spoken. */
+static json_t *agent_of(const Tracked *tracked)
+{
+    const AgentSample *said = tracked->agent ? agent_channel_latest(tracked->agent) : NULL;
+    if (!said)
+        return json_null();
+    json_t *object = json_object();
+    int64_t age_us = g_get_monotonic_time() - agent_channel_heard_us(tracked->agent);
+    set(object, "version", json_string(said->version));
+    set(object, "connected",
+        json_boolean(agent_channel_connected(tracked->agent) && age_us < AGENT_SILENT_US));
+    set(object, "age_us", json_integer(age_us));
+    set(object, "dropped", json_integer((json_int_t)agent_channel_dropped(tracked->agent)));
+    return object;
+}
+
 json_t *json_of_server(Engine *engine, const Tracked *tracked)
 {
     const BackendServer *latest = tracked->latest;
@@ -169,8 +188,8 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     set(object, "unlimited", json_boolean(latest->unlimited));
     set(object, "driver", string_or_null(latest->driver));
     set(object, "operation", tracked->operation ? json_integer(tracked->operation) : json_null());
-    set(object, "agent", json_null());
-    set(object, "stalled_us", json_null());
+    set(object, "agent", agent_of(tracked));
+    set(object, "stalled_us", json_bytes_or_null(tracked->stalled_us));
     set(object, "waited_us", json_integer(tracked->waited_us));
     set(object, "minimum_own", json_boolean(tracked->settings.has_minimum));
     set(object, "weight_own", json_boolean(tracked->settings.has_weight));

@@ -50,8 +50,9 @@ static void forget_gone(MethodsPublisher *publisher)
 static void publish_server(MethodsPublisher *publisher, const Tracked *tracked)
 {
     g_autoptr(json_t) now = json_of_server(publisher->engine, tracked);
-    g_autoptr(json_t) compared = json_copy(now);
+    g_autoptr(json_t) compared = json_deep_copy(now);
     json_object_del(compared, "statistics_age_us");
+    json_object_del(json_object_get(compared, "agent"), "age_us");
     g_autofree char *key = key_of(tracked);
     json_t *before = g_hash_table_lookup(publisher->last, key);
     if (before && json_equal(before, compared))

@@ -154,8 +154,10 @@ static void on_observed(Backend *backend, GPtrArray *servers, const GError *erro
     EngineBackend *known = engine_backend_of(engine, backend);
     known->pending = known->awaited = FALSE;
     connection_changed(engine, known, servers != NULL, error ? error->message : NULL);
-    if (servers)
+    if (servers) {
         take_observation(engine, known, servers);
+        engine_follow_agents(engine);
+    }
     g_clear_pointer(&servers, g_ptr_array_unref);
     end_beat_if_answered(engine);
 }

@@ -57,6 +57,8 @@ void engine_watch_bursts(Engine *engine);
 void engine_looking_init(Engine *engine);
 void engine_looking_clear(Engine *engine);
 gboolean engine_bursting(const Engine *engine, int64_t now_us);
+/* agent.c: listens to the agents of those that run. */
+void engine_follow_agents(Engine *engine);
 /* engine.c: from the newest facts to actions. */
 void engine_decide(Engine *engine);
 /* engine.c: what of the pool the policy may share among @n servers now. */

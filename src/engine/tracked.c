@@ -40,6 +40,7 @@ Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
     tracked->backend = backend;
     tracked->times = times;
     tracked->statm_fd = -1;
+    tracked->stalled_us = UNKNOWN;
     return tracked;
 }
 
@@ -49,6 +50,7 @@ void tracked_free(Tracked *tracked)
         return;
     if (tracked->statm_fd >= 0)
         close(tracked->statm_fd);
+    agent_channel_free(tracked->agent);
     relief_clear(&tracked->relief);
     backend_server_free(tracked->latest);
     g_free(tracked);
@@ -111,6 +113,7 @@ static void begin_boot(Tracked *tracked, const BackendServer *facts, int64_t now
     tracked->adopting = FALSE;
     relief_clear(&tracked->relief);
     tracked->sample_balloon_bytes = 0;
+    tracked->agent_us = 0;
     tracked->decided = FALSE;
     wait_for_boot(tracked, facts, now_us, wall_s);
     begin_target(tracked, facts, ran_before, now_us);
@@ -383,6 +386,49 @@ static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)
     return HOLD_NO;
 }
 
+static void add_stall(Tracked *tracked, const AgentSample *sample)
+{
+    if (sample->psi_some_us == UNKNOWN)
+        return;
+    gboolean same_boot = strcmp(tracked->agent_sample.boot, sample->boot) == 0;
+    uint64_t before = same_boot ? tracked->agent_sample.psi_some_us : 0;
+    /* What came before the first word is not ours to count. */
+    if (tracked->stalled_us == UNKNOWN)
+        tracked->stalled_us = 0;
+    else
+        tracked->stalled_us = u64_add_sat(tracked->stalled_us, u64_sub_sat(sample->psi_some_us, before));
+}
+
+void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t now_us)
+{
+    add_stall(tracked, sample);
+    tracked->agent_sample = *sample;
+    tracked->agent_us = now_us;
+    /* Its balloon may have moved since the last look, as far as to what was asked for. */
+    tracked->agent_balloon_bytes =
+        u64_max(tracked->latest->balloon_bytes,
+                u64_max(tracked->target_bytes, tracked->busy ? tracked->asked_bytes : 0));
+}
+
+/* The agent's word takes the place of older statistics: the same counters of the same kernel, heard by another way. */
+static void add_agent(const Tracked *tracked, ServerFacts *facts)
+{
+    const AgentSample *said = &tracked->agent_sample;
+    if (tracked->agent_us == 0)
+        return;
+    facts->refaults = said->refaults;
+    facts->stall_us = said->psi_some_us;
+    if (tracked->agent_us <= tracked->sample_us || !tracked->booted)
+        return;
+    facts->sample_us = tracked->agent_us;
+    facts->sample_balloon_bytes = u64_min(tracked->agent_balloon_bytes, facts->maximum_bytes);
+    facts->available_bytes = said->available_bytes;
+    facts->unused_bytes = said->free_bytes;
+    facts->swap_in_bytes = said->swap_in_bytes;
+    facts->swap_out_bytes = said->swap_out_bytes;
+    facts->major_faults = said->major_faults;
+}
+
 static FixedReason fixed_now(const Tracked *tracked, int64_t now_us)
 {
     if (tracked->latest->fixed != FIXED_NO)
@@ -436,6 +482,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .booted = tracked->booted,
         .busy = tracked->busy || waits || mute || !reachable,
     };
+    add_agent(tracked, &tracked->facts);
     if (latest->unlimited)
         count_as_held(&tracked->facts, tracked_bound(tracked));
 }

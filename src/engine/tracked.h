@@ -4,6 +4,7 @@
  * Time enters as an argument; nothing here does I/O.
  */
 #pragma once
+#include "backend/agent_channel.h"
 #include "backend/backend.h"
 #include "base/config.h"
 #include "base/u64.h"
@@ -78,6 +79,13 @@ typedef struct {
     uint64_t burst_low_bytes; /* the lowest residency since its last step up */
     int64_t burst_until_us;   /* it touches memory: asked for fresh statistics until then */
 
+    AgentChannel *agent; /* (nullable) owned: what its guest says by itself */
+    AgentSample agent_sample;
+    int64_t agent_us;             /* when that was heard within this boot; 0 = never */
+    uint64_t agent_balloon_bytes; /* the largest balloon size that can belong to it */
+    uint64_t
+        stalled_us; /* PSI "some" of its guest since it was first heard, over all its boots; or UNKNOWN */
+
     ReliefEpisode relief;    /* its demand rises, or has risen a moment ago */
     int64_t waited_us;       /* all its waits together since it was first seen */
     int64_t operation;       /* the number of what is being done to it as a whole; 0: nothing */
@@ -91,6 +99,9 @@ void tracked_free(Tracked *tracked);
 /* tracked_take: a new observation. @facts: (transfer full). @now_us monotonic, @wall_s Unix time.
  * Returns how many bytes came back from a reclaim of ours since the last one. */
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
+
+/* tracked_hear: what its guest's agent says of itself. */
+void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t now_us);
 
 typedef struct {
     SizeSetting minimum;

@@ -1,0 +1,37 @@
+/* Agents: what guests say of themselves, as it comes; under pressure the next beat does not wait. */
+#include "engine/engine_private.h"
+
+typedef struct {
+    Engine *engine;
+    Tracked *tracked;
+} Listener;
+
+static void on_heard(const AgentSample *sample, gpointer user_data)
+{
+    Listener *listener = user_data;
+    tracked_hear(listener->tracked, sample, g_get_monotonic_time());
+    if (sample->pressure)
+        engine_hurry(listener->engine);
+}
+
+static void follow(Engine *engine, Tracked *tracked)
+{
+    const BackendServer *latest = tracked->latest;
+    const char *path = tracked_counts(tracked) ? latest->agent_path : NULL;
+    if (tracked->agent && g_strcmp0(agent_channel_path(tracked->agent), path) == 0)
+        return;
+    g_clear_pointer(&tracked->agent, agent_channel_free);
+    tracked->agent_us = 0;
+    if (!path)
+        return;
+    Listener *listener = g_new0(Listener, 1);
+    listener->engine = engine;
+    listener->tracked = tracked;
+    tracked->agent = agent_channel_new(path, latest->maximum_bytes, on_heard, listener, g_free);
+}
+
+void engine_follow_agents(Engine *engine)
+{
+    for (guint i = 0; i < engine->servers->len; i++)
+        follow(engine, engine->servers->pdata[i]);
+}
