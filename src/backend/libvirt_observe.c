@@ -12,6 +12,8 @@
 #define OVERDUE_MOST 10
 /* Changes that come without an event, like metadata or a device edited in place. */
 #define DEFINITION_US (60 * US_PER_S)
+/* Statistics make a QEMU with a balloon answer every second; one without is asked by itself, this often. */
+#define ALIVE_US (10 * US_PER_S)
 
 typedef struct {
     BackendObserved done;
@@ -467,6 +469,34 @@ static void probe_suspects(LibvirtBackend *backend)
     }
 }
 
+static void run_alive(Call *call)
+{
+    const Probe *one = call->data;
+    stats_alive(call->conn, one->id, &call->error);
+}
+
+/* Nobody waits for the answer: one that does not come makes the server STUCK, as any call on it does. */
+static void check_alive(LibvirtBackend *backend)
+{
+    int64_t now_us = g_get_monotonic_time();
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        Server *server = value;
+        Call *call;
+        if (!server->listed || !server->defined || server->definition.has_balloon ||
+            !server->sample.running || server->admission != ADMITTED || !server_may_call(server) ||
+            backend->overdue >= OVERDUE_MOST ||
+            (server->alive_asked_us != 0 && now_us - server->alive_asked_us < ALIVE_US))
+            continue;
+        server->alive_asked_us = now_us;
+        call = call_new(run_alive, NULL, probe_new(server->id), probe_free);
+        call->patience_us = backend->patience_us;
+        server_call(backend, server, call);
+    }
+}
+
 static gboolean on_fail_idle(gpointer data)
 {
     LibvirtBackend *backend = data;
@@ -494,6 +524,7 @@ void observe(Backend *base, BackendObserved done, gpointer user_data)
     backend->observation->serial = ++backend->observations;
     g_queue_init(&backend->observation->hunt);
     probe_suspects(backend);
+    check_alive(backend);
     if (backend->overdue >= OVERDUE_MOST)
         ping(backend);
     else if (backend->list_stuck)

@@ -111,6 +111,8 @@ gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *r
                      GError **error);
 /* stats_live: one domain from QEMU itself, with its live balloon size. May wait for the domain's job. */
 gboolean stats_live(virConnectPtr conn, const char *id, Sample *ret, GError **error);
+/* stats_alive: makes QEMU itself answer something, whatever devices it has; waits for ever when it hangs. */
+gboolean stats_alive(virConnectPtr conn, const char *id, GError **error);
 /* domain_lookup: (transfer full) */
 virDomainPtr domain_lookup(virConnectPtr conn, const char *id, GError **error);
 /* set_libvirt_error: the calling thread's last libvirt error as ours. @what: "server web-3: set balloon" */
@@ -221,6 +223,7 @@ struct Server {
     gboolean quiet; /* running, yet its statistics were not there although nothing of ours was in the way */
     int64_t job_checked_us;
     int64_t period_tried_us; /* polling was last switched on */
+    int64_t alive_asked_us;  /* QEMU was last asked for a sign of life; 0: not in this run of the daemon */
 
     uint64_t boot_count;
     gboolean gap;        /* events may have been lost since the last sample */

@@ -297,6 +297,22 @@ gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *r
     return TRUE;
 }
 
+gboolean stats_alive(virConnectPtr conn, const char *id, GError **error)
+{
+    g_autoptr(virDomain) domain = domain_lookup(conn, id, error);
+    virDomainPtr domains[2] = {domain, NULL};
+    virDomainStatsRecordPtr *records = NULL;
+    if (!domain)
+        return FALSE;
+    /* For block statistics libvirt always asks QEMU, also when there are no disks. */
+    if (virDomainListGetStats(domains, VIR_DOMAIN_STATS_BLOCK, &records, 0) < 0) {
+        set_libvirt_error(error, "ask one server's QEMU for a sign of life");
+        return FALSE;
+    }
+    virDomainStatsRecordListFree(records);
+    return TRUE;
+}
+
 static void take_memory_stat(Sample *sample, const virDomainMemoryStatStruct *stat)
 {
     switch (stat->tag) {

@@ -240,6 +240,19 @@ class Trouble(unittest.TestCase):
             self.assertEqual((guest.report["oom_kill"], guest.report["pswpout"]), (0, 0), name)
             self.assert_true_size(name)
 
+    def test_a_frozen_qemu_without_balloon_is_noticed_by_a_new_daemon(self):
+        self.assertEqual(self.daemon.stop(), 0)
+        self.fixed["boxed"].stop_process()
+        try:
+            self.daemon.start()
+            self.wait_server("boxed", 30, state="unresponsive")
+            e2e.wait_until(lambda: e2e.all_running(self.daemon, NAMES), 30, self.situation)
+            findings = json.loads(self.daemon.cli("doctor", "boxed", "--json")[1])["findings"]
+            self.assertTrue(any("does not answer" in finding["what"] for finding in findings), findings)
+        finally:
+            self.fixed["boxed"].cont_process()
+        self.wait_server("boxed", 30, state="running")
+
     def test_a_daemon_that_finds_no_libvirt(self):
         self.assertEqual(self.daemon.stop(), 0)
         self.assertFalse(Path(self.daemon.socket).exists(), "SIGTERM leaves nothing behind")
