@@ -58,7 +58,8 @@ typedef struct {
     int64_t unsettled_since_us;       /* since when it has been off its allocation, within settle_permille */
     int64_t last_step_us;             /* pacing */
     int64_t override_until_us;        /* somebody else moved its balloon: hands off until then */
-    uint64_t seen_balloon_bytes;      /* balloon size of the last beat */
+    uint64_t seen_balloon_bytes;      /* balloon size of the last beat ... */
+    int64_t seen_us;                  /* ... and when that was */
     bool distressed;                  /* this beat: it took memory back from its balloon unasked */
     bool stalled;                     /* this beat: it cannot give what was asked of it */
     bool reached;                     /* its balloon has been at the target since the target was set */
@@ -146,7 +147,8 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
                    const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
                    const PolicyParams *params, int64_t now_us, PlanScratch *scratch, PlanRow *rows);
 
-/* plan_expected_bytes: what all bursts together will touch within a reaction time: as good as asked for already. */
+/* plan_expected_bytes: what all bursts together will touch within a reaction time: as good as asked for already.
+ * Nothing of one whose residency has not been looked at for burst_quiet_us. */
 uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *tracks, size_t n,
                              const PolicyParams *params, int64_t now_us);
 

@@ -125,7 +125,8 @@ uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *trac
     uint64_t expected = 0;
     for (size_t i = 0; i < n; i++) {
         const BurstState *burst = &tracks[i].burst;
-        bool grows = servers[i].fixed == FIXED_NO && burst->boot_count == servers[i].boot_count &&
+        bool seen = now_us - burst->looked_us < params->burst_quiet_us;
+        bool grows = seen && servers[i].fixed == FIXED_NO && burst->boot_count == servers[i].boot_count &&
                      now_us >= burst->cache_until_us;
         if (grows)
             expected = u64_add_sat(expected, burst_expected_bytes(burst, params));

@@ -78,6 +78,9 @@ static bool fell_unasked(const MoveState *move, const ServerFacts *facts, const 
     bool ours_long_ago = last_us == 0 || now_us - last_us > ECHO_US;
     if (may_be_ours(move, near, now_us))
         return false;
+    /* Since the last look a reclaim has been called off: how far it had come by then nobody has seen. */
+    if (move->last_down_us != 0 && move->seen_us <= move->last_up_us)
+        return false;
     return ours_long_ago && near < facts->target_bytes && near < move->seen_balloon_bytes;
 }
 
@@ -151,6 +154,7 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
         begin_override(move, params, now_us);
     watch_below(move, facts, params, quiet, now_us);
     move->seen_balloon_bytes = facts->balloon_bytes;
+    move->seen_us = now_us;
 }
 
 HoldReason plan_hold(const ServerFacts *facts, const Demand *demand, const MoveState *state, int64_t now_us)

@@ -272,6 +272,36 @@ static void check_g9(Checks *checks, const World *world, const bool *ooms, int k
     memory->rest_bytes = facts->balloon_bytes;
 }
 
+void checks_look(const World *world, Violation *violation)
+{
+    uint64_t before = 0, after = 0, truth = 0, after_truth = 0;
+    for (int k = 0; k < world->n; k++) {
+        const ServerFacts *facts = &world->facts[k];
+        const PlanRow *row = &world->looking->rows[k];
+        const Guest *guest = &world->guests[world->ids[k]];
+        uint64_t real = world_truth(guest);
+        /* What others do to a balloon, and a guest that takes memory back, count from the beat that shows it. */
+        if (guest->foreign || guest->oom)
+            real = u64_min(real, held_at(facts, facts->target_bytes));
+        before += held_at(facts, facts->target_bytes) + facts->overhead_bytes;
+        after += held_at(facts, u64_max(facts->target_bytes, row->target_bytes)) + facts->overhead_bytes;
+        truth += real + facts->overhead_bytes;
+        after_truth += u64_max(real, row->move == MOVE_NONE ? 0 : row->target_bytes) + facts->overhead_bytes;
+        if (row->move == MOVE_NONE)
+            continue;
+        if (facts->fixed != FIXED_NO)
+            violate(violation, "G3", world, k, "a fixed server bursts to %" PRIu64, row->target_bytes);
+        if (row->target_bytes <= facts->target_bytes || row->target_bytes > facts->maximum_bytes)
+            violate(violation, "G2", world, k, "a burst leads from %" PRIu64 " to %" PRIu64,
+                    facts->target_bytes, row->target_bytes);
+    }
+    if (after > u64_max(world->host.pool_bytes, before) ||
+        after_truth > u64_max(world->host.pool_bytes, u64_max(before, truth)))
+        violate(violation, "G1", world, -1,
+                "a burst: committed rises from %" PRIu64 " to %" PRIu64 ", the pool is %" PRIu64, before,
+                after, world->host.pool_bytes);
+}
+
 void checks_run(Checks *checks, const World *world, const bool *ooms, Violation *violation)
 {
     for (int i = 0; i < world->episode->n_guests; i++)

@@ -25,6 +25,8 @@ typedef struct {
 
 /* To be called between world_decide() and world_act(). */
 void checks_run(Checks *checks, const World *world, const bool *ooms, Violation *violation);
+/* The same for grants between two decisions: between world_look() and world_act_look(). */
+void checks_look(const World *world, Violation *violation);
 /* Every server that can be is within 1 % of its allocation, or above it with nobody waiting. */
 void checks_settled(const World *world, Violation *violation);
 void violate(Violation *violation, const char *guarantee, const World *world, int k, const char *format, ...)

@@ -69,6 +69,19 @@ static int64_t beat_of(uint64_t seed, int step)
     return dice % 10 < 9 ? SECOND_US : (int64_t)(5 + dice / 10 % 3000) * 1000;
 }
 
+/* Looks between this decision and the next. Returns how many grants there were. */
+static uint64_t look_for_bursts(World *world, Violation *violation)
+{
+    uint64_t dice = mix(world->episode->seed + 31, (uint64_t)world->step), granted = 0;
+    for (int look = (int)(dice % 8); look > 0 && !violation->found; look--) {
+        world_pass(world, (int64_t)(5 + dice / 8 % 40) * 1000, true);
+        granted += world_look(world);
+        checks_look(world, violation);
+        world_act_look(world);
+    }
+    return granted;
+}
+
 static bool all_still(const World *world)
 {
     for (int k = 0; k < world->n; k++)
@@ -189,6 +202,8 @@ static void calm(World *world, Checks *checks, Violation *violation, bool trace)
     }
 }
 
+uint64_t granted_bursts;
+
 uint64_t episode_run(const Episode *episode, Violation *violation, bool trace)
 {
     World world;
@@ -204,6 +219,7 @@ uint64_t episode_run(const Episode *episode, Violation *violation, bool trace)
         }
         world_pass(&world, beat_of(episode->seed, step), true);
         decide(&world, &checks, violation, trace);
+        granted_bursts += look_for_bursts(&world, violation);
     }
     if (!violation->found && episode->n_guests > 0)
         calm(&world, &checks, violation, trace);

@@ -2,6 +2,9 @@
 #pragma once
 #include "checks.h"
 
+/* Grants to bursts between decisions, over all episodes so far: a test without any would show nothing. */
+extern uint64_t granted_bursts;
+
 /* Runs @episode to its end or to the first violation; returns the decisions taken. @trace prints them. */
 uint64_t episode_run(const Episode *episode, Violation *violation, bool trace);
 

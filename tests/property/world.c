@@ -122,11 +122,13 @@ void world_init(World *world, const Episode *episode)
     world->host.pool_bytes = sum + (below(&rng, 3) == 0 ? below(&rng, room + 1) : below(&rng, sum / 10 + 1));
     world->host.slack_bytes = world->host.pool_bytes / 1000 * below(&rng, 100);
     world->decision = decision_new();
+    world->looking = decision_new();
 }
 
 void world_clear(World *world)
 {
     decision_free(world->decision);
+    decision_free(world->looking);
 }
 
 /* Memory that the guest must have and has not: it takes it back where the device lets it, else it swaps. */
@@ -312,7 +314,7 @@ void world_decide(World *world)
     }
 }
 
-static void send(World *world, int k)
+static void send(World *world, int k, const PlanRow *row)
 {
     Guest *guest = &world->guests[world->ids[k]];
     uint64_t dice = mix(world->episode->seed + 9, ((uint64_t)world->ids[k] << 32) + (uint64_t)world->step);
@@ -325,10 +327,10 @@ static void send(World *world, int k)
         .answer_us = world->now_us + delay_us,
         .effect_us = world->now_us + (kind == ANSWER_LATE ? 3 : 1) * delay_us,
         .pending = kind != ANSWER_REFUSE && kind != ANSWER_LOSE,
-        .target_bytes = world->decision->rows[k].target_bytes,
+        .target_bytes = row->target_bytes,
         .boot_count = guest->facts.boot_count,
         .facts = world->facts[k],
-        .row = world->decision->rows[k],
+        .row = *row,
     };
     if (kind == ANSWER_ACCEPT && dice % 2 == 0) {
         guest->request.answer_us = world->now_us;
@@ -340,7 +342,42 @@ void world_act(World *world)
 {
     for (int k = 0; k < world->n; k++)
         if (world->decision->rows[k].move != MOVE_NONE)
-            send(world, k);
+            send(world, k, &world->decision->rows[k]);
+}
+
+size_t world_look(World *world)
+{
+    for (int k = 0; k < world->n; k++) {
+        Guest *guest = &world->guests[world->ids[k]];
+        uint64_t target = world->facts[k].target_bytes;
+        HoldReason held = world->facts[k].hold;
+        world->facts[k] = guest->facts;
+        /* That a boot is over shows at a beat, together with the true balloon size. */
+        bool boots = held == HOLD_STARTING || held == HOLD_REBOOTING;
+        world->facts[k].hold = boots ? held : guest->hold;
+        world->facts[k].busy = guest->request.busy;
+        world->facts[k].resident_bytes = guest->hides_residency ? UNKNOWN : guest->touched_bytes;
+        if (guest->request.busy)
+            world->facts[k].target_bytes = u64_max(guest->facts.target_bytes, guest->request.target_bytes);
+        else if (guest->track.move.override_until_us > world->now_us)
+            world->facts[k].target_bytes = target;
+        burst_look(&guest->track.burst, guest->facts.boot_count, world->facts[k].resident_bytes,
+                   &world->params, world->now_us);
+        world->tracks[k] = guest->track;
+    }
+    return decision_bursts(&world->host, world->facts, world->decision->demands, world->tracks,
+                           world->decision->rows, world->decision->totals.someone_waits, (size_t)world->n,
+                           &world->params, world->now_us, world->looking);
+}
+
+void world_act_look(World *world)
+{
+    for (int k = 0; k < world->n; k++) {
+        if (world->looking->rows[k].move == MOVE_NONE)
+            continue;
+        world->guests[world->ids[k]].track.burst.granted = true;
+        send(world, k, &world->looking->rows[k]);
+    }
 }
 
 uint64_t world_truth(const Guest *guest)

@@ -97,7 +97,7 @@ typedef struct {
     int step;
     int64_t restarted_us;
     Guest guests[GUESTS_MAX];
-    Decision *decision;
+    Decision *decision, *looking; /* at a beat, and between two */
     /* This decision's arrays, and whose row each is. */
     int n;
     int ids[GUESTS_MAX];
@@ -119,6 +119,10 @@ void world_event(World *world, const Event *event);
 void world_decide(World *world);
 /* Sends the rows to the hypervisor. */
 void world_act(World *world);
+/* Between two decisions: looks at residencies, and grants on them into world->looking->rows; returns how many. The facts of
+ * the last decision must still be of guests that are on. */
+size_t world_look(World *world);
+void world_act_look(World *world);
 /* What the guest can really hold without asking anyone, requests of ours under way included. */
 uint64_t world_truth(const Guest *guest);
 /* Ends all mischief: from now on guests obey, answer and stay as they are. */
