@@ -19,6 +19,11 @@ static void hurry(PolicyParams *params)
     params->rest_max_us /= FAKE_SPEED;
     params->override_us /= FAKE_SPEED * 20;
     params->pace_bytes_per_s *= FAKE_SPEED;
+    params->burst_bytes_per_s *= FAKE_SPEED;
+    params->burst_quiet_us /= FAKE_SPEED;
+    params->burst_twitch_us /= FAKE_SPEED;
+    params->burst_cache_us /= FAKE_SPEED;
+    params->burst_room_us /= FAKE_SPEED;
 }
 
 static char *make_proc(void)
@@ -59,6 +64,7 @@ void rig_begin(Rig *rig, uint64_t pool_bytes, Mode mode)
         .times = &rig->times,
         .slow_beat_ms = 40,
         .fast_beat_ms = 10,
+        .tick_ms = 5,
         .deadline_ms = 300,
         .wall_s = fake_wall_s,
     };
@@ -78,6 +84,7 @@ void rig_start(Rig *rig, FakeBackend *second)
 void rig_end(Rig *rig)
 {
     g_source_remove(rig->tick);
+    fake_hide_residency(rig->fake, rig->proc);
     if (rig->engine)
         engine_free(rig->engine);
     else

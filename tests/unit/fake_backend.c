@@ -1,6 +1,10 @@
 /* Guests that live on their own thread. */
 #include "fake_backend.h"
+#include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
 #include "base/error.h"
 
 #define SECOND_US INT64_C(1000000)
@@ -95,10 +99,27 @@ static void move_balloon(FakeGuest *guest, int64_t elapsed_us)
         guest->shown_bytes = guest->truth_bytes;
 }
 
+static uint64_t resident(const FakeGuest *guest)
+{
+    return u64_min(in_use(guest) + guest->cached_bytes, guest->truth_bytes) + FAKE_OVERHEAD;
+}
+
+/* Always as long as before: whoever reads meanwhile finds a whole line. */
+static void write_statm(const FakeGuest *guest)
+{
+    char text[64];
+    int length = g_snprintf(text, sizeof text, "%016d %016" PRIu64 " 0 0 0 0 0\n", 0, resident(guest) / 4096);
+    if (guest->statm >= 0 && pwrite(guest->statm, text, (size_t)length, 0) != length)
+        g_error("the fake cannot write its statm");
+}
+
 static void live(FakeGuest *guest, int64_t now_us, int64_t elapsed_us)
 {
+    write_statm(guest);
     if (!guest->running || guest->paused || now_us < guest->booted_us)
         return;
+    uint64_t grows = (uint64_t)((double)guest->use_bytes_per_s * (double)elapsed_us / (double)SECOND_US);
+    guest->used_bytes = towards(guest->used_bytes, grows > 0 ? guest->goal_bytes : guest->used_bytes, grows);
     move_balloon(guest, elapsed_us);
     if (guest->seen_us != 0 && now_us >= guest->seen_us) {
         guest->seen_us = 0;
@@ -176,8 +197,8 @@ static BackendServer *facts_of(const FakeGuest *guest)
     server->total_bytes = told ? guest->shown_bytes : UNKNOWN;
     server->cache_bytes = server->swap_in_bytes = server->swap_out_bytes = server->major_faults = UNKNOWN;
     gboolean found = guest->running && !guest->unfound;
-    server->pid = found ? 1000 : 0;
-    server->resident_bytes = found ? in_use(guest) + FAKE_OVERHEAD : UNKNOWN;
+    server->pid = found ? guest->pid : 0;
+    server->resident_bytes = found ? resident(guest) : UNKNOWN;
     server->overhead_bytes = guest->running ? FAKE_OVERHEAD : UNKNOWN;
     server->deflates_on_oom = guest->deflates_on_oom;
     server->fixed = guest->fixed;
@@ -418,6 +439,8 @@ FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_
         .lowest_target_bytes = UINT64_MAX,
     };
     fake_lock(fake);
+    guest->statm = -1;
+    guest->pid = 1000 + (int)fake->guests->len;
     guest->boot_count = ++fake->boots;
     take_sample(guest, g_get_monotonic_time());
     guest->update_s = guest->next_update_s;
@@ -425,6 +448,38 @@ FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_
     g_ptr_array_add(fake->guests, guest);
     fake_unlock(fake);
     return guest;
+}
+
+void fake_show_residency(FakeBackend *fake, const char *proc)
+{
+    fake_lock(fake);
+    for (guint i = 0; i < fake->guests->len; i++) {
+        FakeGuest *guest = fake->guests->pdata[i];
+        g_autofree char *folder = g_strdup_printf("%s/%d", proc, guest->pid);
+        g_autofree char *path = g_strconcat(folder, "/statm", NULL);
+        g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+        guest->statm = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        g_assert_cmpint(guest->statm, >=, 0);
+        write_statm(guest);
+    }
+    fake_unlock(fake);
+}
+
+void fake_hide_residency(FakeBackend *fake, const char *proc)
+{
+    fake_lock(fake);
+    for (guint i = 0; i < fake->guests->len; i++) {
+        FakeGuest *guest = fake->guests->pdata[i];
+        g_autofree char *folder = g_strdup_printf("%s/%d", proc, guest->pid);
+        g_autofree char *path = g_strconcat(folder, "/statm", NULL);
+        if (guest->statm < 0)
+            continue;
+        close(guest->statm);
+        guest->statm = -1;
+        g_unlink(path);
+        g_rmdir(folder);
+    }
+    fake_unlock(fake);
 }
 
 FakeGuest *fake_guest_find(FakeBackend *fake, const char *name)

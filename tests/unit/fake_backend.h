@@ -29,9 +29,11 @@ typedef struct {
     unsigned boot_ms;           /* from a start or reset until its driver answers; far away: it has none */
     unsigned period_ms, lag_ms; /* of its statistics */
     /* What it does now. */
-    uint64_t used_bytes; /* wants to; it gets what there is */
-    gboolean silent;     /* sends no statistics */
-    gboolean hangs;      /* its QEMU answers nothing */
+    uint64_t used_bytes;                  /* wants to; it gets what there is */
+    uint64_t goal_bytes, use_bytes_per_s; /* ... and goes there at that speed, while the latter is not 0 */
+    uint64_t cached_bytes;                /* resident besides, as far as there is room */
+    gboolean silent;                      /* sends no statistics */
+    gboolean hangs;                       /* its QEMU answers nothing */
     gboolean paused;
     gboolean unfound;  /* nobody knows its process */
     gboolean gone;     /* its hypervisor does not know it any more */
@@ -39,6 +41,8 @@ typedef struct {
     unsigned answer_ms;
     /* How it is. */
     gboolean running;
+    int pid;
+    int statm; /* its file, or -1 */
     uint64_t boot_count;
     int64_t booted_us;     /* when its driver answers, or has begun to */
     uint64_t target_bytes; /* in force */
@@ -71,6 +75,10 @@ void fake_unlock(FakeBackend *fake);
 /* fake_guest_add: up and running, with all its memory and a tenth of it in use. The id is its name and "-id". */
 FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_bytes);
 FakeGuest *fake_guest_find(FakeBackend *fake, const char *name);
+/* fake_show_residency: from now on each guest's residency stands in @proc/PID/statm, a millisecond old at most.
+ * fake_hide_residency: takes those files away again. */
+void fake_show_residency(FakeBackend *fake, const char *proc);
+void fake_hide_residency(FakeBackend *fake, const char *proc);
 /* Main thread: these tell the engine. */
 void fake_start(FakeBackend *fake, FakeGuest *guest);
 void fake_stop(FakeBackend *fake, FakeGuest *guest);

@@ -1,0 +1,237 @@
+/* Bursts as the engine meets them: residency in files that change by the millisecond, and what is granted before anybody
+ * has said a word. */
+#include <string.h>
+#include "engine_rig.h"
+
+#define POOL (UINT64_C(5) * GIB)
+
+/* Two servers of 4 GiB and a slack of 1 GiB less what their QEMUs take. */
+typedef struct {
+    Rig rig;
+    FakeGuest *idle, *needy;
+} Burst;
+
+static void set_size(FakeGuest *guest, uint64_t bytes)
+{
+    guest->target_bytes = guest->truth_bytes = guest->shown_bytes = bytes;
+}
+
+static void burst_begin(Burst *burst, Mode mode)
+{
+    rig_begin(&burst->rig, POOL, mode);
+    burst->rig.config->slack = (SizeSetting){.bytes = GIB / 2};
+    burst->idle = fake_guest_add(burst->rig.fake, "idle", 4 * GIB);
+    burst->needy = fake_guest_add(burst->rig.fake, "needy", 4 * GIB);
+    fake_lock(burst->rig.fake);
+    set_size(burst->idle, 5 * GIB / 2);
+    set_size(burst->needy, GIB);
+    burst->idle->deflates_on_oom = burst->needy->deflates_on_oom = TRUE;
+    fake_unlock(burst->rig.fake);
+    fake_forget_peak(burst->rig.fake);
+    fake_show_residency(burst->rig.fake, burst->rig.proc);
+}
+
+/* Until nothing moves any more: what follows is an answer to the burst alone. */
+static void burst_settled(Burst *burst)
+{
+    Rig *rig = &burst->rig;
+    rig_start(rig, NULL);
+    RIG_UNTIL(rig_server(rig, "needy") && rig_server(rig, "idle"));
+    RIG_UNTIL(!rig_server(rig, "needy")->adopting && !rig_server(rig, "idle")->adopting);
+    for (unsigned quiet = 0, before = 0; quiet < 8; quiet++) {
+        rig_pass(50);
+        unsigned asked = FAKE(rig->fake, burst->idle->targets_asked + burst->needy->targets_asked);
+        quiet = asked == before ? quiet : 0;
+        before = asked;
+    }
+}
+
+/* 3 GiB a second, which at this speed is 300 MiB. */
+static void grow(Burst *burst, uint64_t to_bytes)
+{
+    fake_lock(burst->rig.fake);
+    burst->needy->goal_bytes = to_bytes;
+    burst->needy->use_bytes_per_s = 3 * GIB;
+    fake_unlock(burst->rig.fake);
+}
+
+static const JournalEntry *find_entry(Rig *rig, gboolean (*wanted)(const JournalEntry *))
+{
+    g_autoptr(GPtrArray) all = journal_recent(engine_journal(rig->engine), NULL, 10000);
+    for (guint i = all->len; i > 0; i--)
+        if (wanted(all->pdata[i - 1]))
+            return all->pdata[i - 1];
+    return NULL;
+}
+
+static gboolean is_burst(const JournalEntry *entry)
+{
+    return entry->burst_bytes > 0;
+}
+
+static gboolean is_rise(const JournalEntry *entry)
+{
+    return entry->rise.waits > 0;
+}
+
+static void assert_within_pool(Rig *rig)
+{
+    const EngineHost *host = engine_host(rig->engine);
+    g_assert_cmpuint(fake_peak(rig->fake), <=, host->pool_bytes);
+    g_assert_cmpuint(host->committed_peak_bytes, <=, host->pool_bytes);
+    g_assert_cmpfloat(host->over_seconds, ==, 0);
+}
+
+/* No statistics, no observation: residency is all there is. */
+static void test_granted_on_residency_alone(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    unsigned looks = fake_observations(rig->fake);
+    fake_hold_observations(rig->fake, TRUE);
+    FAKE(rig->fake, burst.needy->silent = TRUE);
+    rig_pass(60); /* an observation under way ends */
+    looks = fake_observations(rig->fake);
+    uint64_t before = FAKE(rig->fake, burst.needy->target_bytes);
+    grow(&burst, 3 * GIB / 2);
+    RIG_UNTIL(find_entry(rig, is_burst));
+    RIG_UNTIL(FAKE(rig->fake, burst.needy->target_bytes) > before);
+    g_assert_cmpuint(fake_observations(rig->fake), ==, looks);
+    const JournalEntry *entry = find_entry(rig, is_burst);
+    g_assert_cmpstr(entry->server, ==, "needy");
+    g_assert_cmpint(entry->move, ==, MOVE_GRANT_NEED);
+    g_assert_nonnull(strstr(entry->text, "it touched "));
+    g_assert_cmpint(entry->sent_us, >=, entry->wall_us);
+    assert_within_pool(rig);
+    fake_hold_observations(rig->fake, FALSE);
+    rig_end(rig);
+}
+
+/* A donor that hangs is nobody's concern but its own. */
+static void test_donor_hangs(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    FAKE(rig->fake, burst.idle->hangs = TRUE);
+    grow(&burst, 3 * GIB / 2);
+    RIG_UNTIL(find_entry(rig, is_burst));
+    RIG_UNTIL(find_entry(rig, is_burst)->performed);
+    assert_within_pool(rig);
+    rig_end(rig);
+}
+
+static void test_whole_rise_is_told(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    grow(&burst, 2 * GIB);
+    RIG_UNTIL(FAKE(rig->fake, burst.needy->used_bytes) == 2 * GIB);
+    RIG_UNTIL(find_entry(rig, is_rise));
+    const JournalEntry *entry = find_entry(rig, is_rise);
+    const EngineHost *host = engine_host(rig->engine);
+    g_assert_cmpstr(entry->server, ==, "needy");
+    g_assert_cmpint(entry->rise.first_grant_us, >=, 0);
+    g_assert_cmpint(entry->rise.first_grant_us, <=, entry->rise.lasted_us + 1000);
+    g_assert_cmpint(entry->rise.longest_us, <=, entry->rise.lasted_us);
+    g_assert_cmpuint(entry->rise.got_bytes, >, 500 * MIB);
+    g_assert_nonnull(strstr(entry->text, "of slack"));
+    g_assert_nonnull(strstr(entry->text, "from idle"));
+    g_assert_cmpuint(host->first_grant_p50_us, <=, host->first_grant_p99_us);
+    g_assert_cmpuint(host->relief_p50_us, <=, host->relief_p99_us);
+    g_assert_cmpint(rig_server(rig, "needy")->waited_us, >, 0);
+    g_assert_cmpuint(FAKE(rig->fake, burst.needy->ooms), ==, 0);
+    assert_within_pool(rig);
+    rig_end(rig);
+}
+
+static void test_observe_mode_grants_nothing(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_OBSERVE);
+    rig_start(rig, NULL);
+    RIG_UNTIL(rig_server(rig, "needy") && !rig_server(rig, "needy")->adopting);
+    grow(&burst, GIB - 100 * MIB);
+    RIG_UNTIL(rig_server(rig, "needy")->track.burst.bursting);
+    rig_pass(200);
+    g_assert_null(find_entry(rig, is_burst));
+    g_assert_cmpuint(FAKE(rig->fake, burst.needy->targets_asked), ==, 0);
+    rig_end(rig);
+}
+
+/* Nothing is free: it has to wait for what the donor gives back. */
+static void test_never_beyond_the_pool(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    rig->config->slack = (SizeSetting){.bytes = 0};
+    fake_lock(rig->fake);
+    burst.idle->inflate_bytes_per_s = GIB;
+    burst.needy->deflates_on_oom = FALSE; /* what it would take by itself would be beyond the pool */
+    fake_unlock(rig->fake);
+    burst_settled(&burst);
+    grow(&burst, 3 * GIB);
+    RIG_UNTIL(FAKE(rig->fake, burst.needy->truth_bytes) >= 3 * GIB);
+    assert_within_pool(rig);
+    rig_end(rig);
+}
+
+static void test_cache_leaves_the_slack(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    uint64_t before = FAKE(rig->fake, burst.needy->target_bytes);
+    for (int i = 0; i < 150; i++) {
+        FAKE(rig->fake, burst.needy->cached_bytes += 2 * MIB);
+        rig_pass(2);
+    }
+    uint64_t after = FAKE(rig->fake, burst.needy->target_bytes);
+    g_assert_cmpuint(u64_sub_sat(after, before), <, 256 * MIB);
+    g_assert_cmpint(rig_server(rig, "needy")->track.burst.cache_until_us, >, 0);
+    assert_within_pool(rig);
+    rig_end(rig);
+}
+
+/* Its process goes, another comes: no file is read any more, and then the other one's. */
+static void test_process_changes(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    fake_stop(rig->fake, burst.needy);
+    RIG_UNTIL(g_str_equal(tracked_state(rig_server(rig, "needy")), "off"));
+    fake_hide_residency(rig->fake, rig->proc);
+    fake_lock(rig->fake);
+    burst.needy->pid = 2000;
+    burst.needy->used_bytes = GIB / 4;
+    fake_unlock(rig->fake);
+    fake_show_residency(rig->fake, rig->proc);
+    fake_start(rig->fake, burst.needy);
+    RIG_UNTIL(g_str_equal(tracked_state(rig_server(rig, "needy")), "running"));
+    RIG_UNTIL(rig_server(rig, "needy")->statm_pid == 2000);
+    g_assert_cmpint(rig_server(rig, "needy")->statm_fd, >=, 0);
+    rig_end(rig);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/engine-burst/residency-alone", test_granted_on_residency_alone);
+    g_test_add_func("/engine-burst/donor-hangs", test_donor_hangs);
+    g_test_add_func("/engine-burst/whole-rise", test_whole_rise_is_told);
+    g_test_add_func("/engine-burst/observe", test_observe_mode_grants_nothing);
+    g_test_add_func("/engine-burst/pool", test_never_beyond_the_pool);
+    g_test_add_func("/engine-burst/cache", test_cache_leaves_the_slack);
+    g_test_add_func("/engine-burst/process", test_process_changes);
+    return g_test_run();
+}
