@@ -15,6 +15,9 @@
 #define AVAILABLE_LOW_SHARE 20
 /* A cache that gives back slowly matters when it is a tenth of the host. */
 #define ARC_LARGE_SHARE 10
+/* An agent speaks once a second; for so long also a guest that thrashes is not quiet. */
+#define AGENT_SILENT_US (INT64_C(10) * G_USEC_PER_SEC)
+#define AGENT_FIX       "Run aerostat-agent in the guest, with a virtio-serial port org.aerostat.agent.0."
 
 const char *severity_name(Severity severity)
 {
@@ -94,6 +97,44 @@ static void check_device(GPtrArray *findings, const Tracked *tracked)
             "It does not report free pages, so the host sees neither its bursts nor what it frees.");
 }
 
+static gboolean may_have_agent(const Tracked *tracked)
+{
+    return tracked_counts(tracked) && tracked->decided && tracked->facts.fixed == FIXED_NO && tracked->booted;
+}
+
+static void check_agent(GPtrArray *findings, const Tracked *tracked)
+{
+    const char *name = tracked->latest->name;
+    int64_t silent_us = g_get_monotonic_time() - tracked->agent_us;
+    if (!may_have_agent(tracked))
+        return;
+    if (tracked->agent_us == 0)
+        add(findings, name, SEVERITY_NOTE, AGENT_FIX,
+            "No agent speaks from it, so its pressure shows by balloon statistics and residency alone.");
+    else if (silent_us > AGENT_SILENT_US)
+        add(findings, name, SEVERITY_WARNING, "Is aerostat-agent running in the guest?",
+            "Its agent has said nothing for %.0f s.", (double)silent_us / G_USEC_PER_SEC);
+}
+
+/* One note for all: the agent is optional, and a hundred lines of it would hide the rest. */
+static void check_agents(GPtrArray *findings, Engine *engine)
+{
+    guint n = 0, without = 0;
+    for (guint i = 0; i < engine_servers(engine)->len; i++) {
+        const Tracked *tracked = engine_servers(engine)->pdata[i];
+        n += may_have_agent(tracked) ? 1 : 0;
+        if (may_have_agent(tracked) && tracked->agent_us == 0)
+            without++;
+        else
+            check_agent(findings, tracked);
+    }
+    if (without > 0)
+        add(findings, NULL, SEVERITY_NOTE, AGENT_FIX,
+            "No agent speaks from %u of %u servers: their pressure shows by balloon statistics and residency "
+            "alone.",
+            without, n);
+}
+
 static guint32 usual_weight(Engine *engine)
 {
     return MAX(engine_defaults(engine)->weight, 1);
@@ -150,6 +191,7 @@ GPtrArray *doctor_server(Engine *engine, const Tracked *tracked)
 {
     GPtrArray *findings = g_ptr_array_new_with_free_func(finding_free);
     check_server(findings, engine, tracked);
+    check_agent(findings, tracked);
     finish(findings, tracked->latest->name, "Nothing keeps it from sharing memory.");
     return findings;
 }
@@ -256,6 +298,7 @@ GPtrArray *doctor_host(Engine *engine, const HostSettings *settings)
         if (tracked_counts(tracked))
             check_server(findings, engine, tracked);
     }
+    check_agents(findings, engine);
     finish(findings, NULL, "Nothing keeps this host and its servers from sharing memory.");
     return findings;
 }

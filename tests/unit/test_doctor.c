@@ -3,6 +3,8 @@
 #include "engine/doctor.h"
 #include "engine_rig.h"
 
+#define S INT64_C(1000000)
+
 /* A host with nothing to say of. */
 static const HostSettings healthy = {.pressure = TRUE,
                                      .swap_total_bytes = GIB,
@@ -31,6 +33,7 @@ static void settle(Rig *rig)
               rig_server(rig, "b")->decided && !rig_server(rig, "b")->adopting &&
               rig_server(rig, "b")->row.hold == HOLD_NO && rig_server(rig, "a")->row.hold == HOLD_NO);
     /* The fake has no such switch. */
+    rig_server(rig, "a")->agent_us = rig_server(rig, "b")->agent_us = g_get_monotonic_time();
     rig_server(rig, "a")->latest->reports_free_pages = rig_server(rig, "b")->latest->reports_free_pages =
         TRUE;
 }
@@ -94,6 +97,19 @@ static void test_servers(Rig *rig, gconstpointer data)
     g_assert_cmpuint(alone->len, ==, 1);
 }
 
+static void test_agents(Rig *rig, gconstpointer data)
+{
+    settle(rig);
+    rig_server(rig, "a")->agent_us = 0;
+    rig_server(rig, "b")->agent_us = g_get_monotonic_time() - 60 * S;
+    g_autoptr(GPtrArray) found = doctor_host(rig->engine, &healthy);
+    g_assert_cmpuint(found->len, ==, 2);
+    assert_found(found, NULL, SEVERITY_NOTE, "from 1 of 2 servers", "aerostat-agent");
+    assert_found(found, "b", SEVERITY_WARNING, "said nothing for 60 s", "running in the guest");
+    g_autoptr(GPtrArray) alone = doctor_server(rig->engine, rig_server(rig, "a"));
+    assert_found(alone, "a", SEVERITY_NOTE, "No agent speaks from it", "aerostat-agent");
+}
+
 static void test_host(Rig *rig, gconstpointer data)
 {
     settle(rig);
@@ -147,6 +163,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/doctor/healthy", Rig, NULL, begin, test_healthy, end);
     g_test_add("/doctor/servers", Rig, NULL, begin, test_servers, end);
+    g_test_add("/doctor/agents", Rig, NULL, begin, test_agents, end);
     g_test_add("/doctor/host", Rig, NULL, begin, test_host, end);
     g_test_add("/doctor/pool", Rig, NULL, begin, test_pool, end);
     return g_test_run();
