@@ -15,8 +15,8 @@
 
 #define SECONDS_MOST 31622400 /* 366 days: more than that no reader takes */
 /* The daemon has a beat every second or so, and one that waits for a silent hypervisor every four. */
-#define FIRST_LINE_US    (INT64_C(15) * G_USEC_PER_SEC)
-#define PROGRESS_EVERY_S 1
+#define FIRST_LINE_US (INT64_C(15) * G_USEC_PER_SEC)
+#define PROGRESS_US   (INT64_C(1) * G_USEC_PER_SEC)
 
 typedef struct {
     Cli *cli;
@@ -135,8 +135,7 @@ static char *counts_text(const Recorder *recorder)
 
 static void show_progress(Recorder *recorder, int64_t now_us)
 {
-    if (!recorder->shows_progress || recorder->begun_us == 0 ||
-        now_us - recorder->shown_us < PROGRESS_EVERY_S * G_USEC_PER_SEC)
+    if (!recorder->shows_progress || recorder->begun_us == 0 || now_us - recorder->shown_us < PROGRESS_US)
         return;
     recorder->shown_us = now_us;
     g_autofree char *counts = counts_text(recorder);
@@ -153,7 +152,7 @@ static void end_progress(const Recorder *recorder)
 /* Milliseconds until something is due even if nothing comes; 0: now. */
 static int wait_ms(const Recorder *recorder, int64_t now_us)
 {
-    int64_t due_us = now_us + PROGRESS_EVERY_S * G_USEC_PER_SEC;
+    int64_t due_us = now_us + PROGRESS_US;
     if (recorder->begun_us == 0)
         due_us = MIN(due_us, recorder->asked_us + FIRST_LINE_US);
     else if (recorder->seconds != 0)
