@@ -251,7 +251,8 @@ static void on_asked(Backend *backend, const char *id, const GError *error, gpoi
     g_free(ask);
 }
 
-static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, int64_t now_us)
+/* @wanted: somebody waits or bursts. */
+static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean wanted, int64_t now_us)
 {
     const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
@@ -260,9 +261,9 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, int64_
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
-    gboolean wanted = engine->host.totals.someone_waits || engine_bursting(engine, now_us);
     gboolean gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
-    return moves || gives || row->short_bytes > 0 || now_us < tracked->burst_until_us;
+    bool old = now_us - facts->sample_us >= demand_sample_age_us(&tracked->demand, facts, &engine->params);
+    return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
 void engine_ask_fresh(Engine *engine)
@@ -270,9 +271,10 @@ void engine_ask_fresh(Engine *engine)
     if (engine->host.mode == MODE_OBSERVE)
         return;
     int64_t now_us = g_get_monotonic_time();
+    gboolean wanted = engine->host.totals.someone_waits || engine_bursting(engine, now_us);
     for (guint i = 0; i < engine->counted->len; i++) {
         Tracked *tracked = engine->counted->pdata[i];
-        if (!wants_fresh(engine, tracked, now_us))
+        if (!wants_fresh(engine, tracked, wanted, now_us))
             continue;
         Ask *ask = g_new0(Ask, 1);
         ask->engine = engine;

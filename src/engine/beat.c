@@ -109,7 +109,7 @@ static void end_beat(Engine *engine)
     engine_decide(engine);
     const PlanTotals *totals = &engine->host.totals;
     gboolean moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 ||
-                      engine_bursting(engine, g_get_monotonic_time());
+                      engine_bursting(engine, g_get_monotonic_time()) || engine_blind(engine);
     guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? engine->fast_beat_ms : engine->slow_beat_ms;
     engine->hurried = engine->look_again;
     if (engine->look_again)

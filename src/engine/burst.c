@@ -162,6 +162,17 @@ void engine_looking_clear(Engine *engine)
     decision_free(engine->looking.decision);
 }
 
+gboolean engine_blind(const Engine *engine)
+{
+    for (guint i = 0; i < engine->counted->len; i++) {
+        const Tracked *tracked = engine->counted->pdata[i];
+        if (tracked->decided && tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) &&
+            demand_sample_age_us(&tracked->demand, &tracked->facts, &engine->params) != INT64_MAX)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 gboolean engine_bursting(const Engine *engine, int64_t now_us)
 {
     for (guint i = 0; i < engine->counted->len; i++)

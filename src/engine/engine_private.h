@@ -57,6 +57,8 @@ void engine_watch_bursts(Engine *engine);
 void engine_looking_init(Engine *engine);
 void engine_looking_clear(Engine *engine);
 gboolean engine_bursting(const Engine *engine, int64_t now_us);
+/* Whether a server is full of what residency cannot tell from use: statistics alone will show its growth. */
+gboolean engine_blind(const Engine *engine);
 /* agent.c: listens to the agents of those that run. */
 void engine_follow_agents(Engine *engine);
 /* engine.c: from the newest facts to actions. */

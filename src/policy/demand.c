@@ -73,8 +73,27 @@ static bool seen_faulting(const DemandState *state, const ServerFacts *facts, co
            rate_of(facts->stall_us, state->stall_us, elapsed_us) > params->stall_permille * UINT64_C(1000);
 }
 
-/* Faulting soon after a shrink: the shrink took cache that was in use, so what the guest had touched of it
- * counts as working set from now on. Quiet times let it go again by one probe a second. */
+/* How long nothing is probed after that many squeezes. */
+static int64_t backed_off_us(const DemandState *state, const PolicyParams *params)
+{
+    int64_t wait_us = params->probe_memory_us;
+    for (uint32_t i = 1; i < state->squeezed_count && wait_us < params->rest_max_us; i++)
+        wait_us *= 2;
+    return wait_us < params->rest_max_us ? wait_us : params->rest_max_us;
+}
+
+static void note_squeeze(DemandState *state, const PolicyParams *params, int64_t now_us)
+{
+    int64_t since_us = now_us - state->squeezed_us;
+    if (state->squeezed_us == 0 || since_us >= TROUBLE_US)
+        state->squeezed_count = 1;
+    else if (since_us > params->probe_memory_us)
+        state->squeezed_count++;
+    state->squeezed_us = now_us;
+}
+
+/* Faulting soon after a shrink: the shrink took memory that was in use, so what the guest had touched of it counts as
+ * working set from now on. It is let go again by one probe a second, after a quiet time that doubles with each squeeze. */
 static void learn_cache(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                         int64_t now_us)
 {
@@ -87,9 +106,11 @@ static void learn_cache(DemandState *state, const ServerFacts *facts, const Poli
     if (now_us < state->faulting_until_us) {
         uint64_t base = base_headroom(facts, params, state->used_bytes);
         uint64_t missing = u64_sub_sat(u64_sub_sat(state->unshrunk_bytes, state->used_bytes), base);
-        if (shrunk_lately)
+        if (shrunk_lately && missing > 0) {
             state->cache_bytes = u64_max(state->cache_bytes, missing);
-    } else {
+            note_squeeze(state, params, now_us);
+        }
+    } else if (state->squeezed_us == 0 || now_us - state->squeezed_us >= backed_off_us(state, params)) {
         double seconds = (double)(facts->sample_us - state->last_sample_us) / (double)SECOND_US;
         uint64_t probe = scaled(facts->balloon_bytes, params->probe_permille);
         state->cache_bytes = u64_sub_sat(state->cache_bytes, to_bytes((double)probe * seconds));
@@ -274,6 +295,17 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         .faulting = now_us < state->faulting_until_us,
         .resting = now_us < state->rest_until_us,
     };
+}
+
+int64_t demand_sample_age_us(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
+{
+    bool blind = facts->resident_bytes == UNKNOWN ||
+                 u64_add_sat(facts->resident_bytes, demand->headroom_bytes / 2) >= facts->balloon_bytes;
+    if (!demand->known || !blind || params->blind_bytes_per_s == 0)
+        return INT64_MAX;
+    uint64_t left = u64_sub_sat(facts->balloon_bytes, demand->used_bytes);
+    double lasts_us = (double)left * (double)SECOND_US / (double)params->blind_bytes_per_s;
+    return lasts_us < 2.0 * (double)SECOND_US ? (int64_t)(lasts_us / 2) : INT64_MAX;
 }
 
 void demand_distress(DemandState *state, const ServerFacts *facts, const PolicyParams *params,

@@ -48,6 +48,8 @@ typedef struct {
     uint64_t sure_bytes;                  /* used as it was, as far as the sample allows while inflating */
     uint64_t claimed_bytes;               /* used as the guest says, whatever it has touched */
     int64_t old_boot_sample_us;           /* seen before the guest booted: says nothing about it now */
+    int64_t squeezed_us;                  /* when it last faulted for being shrunk; 0 = never ... */
+    uint32_t squeezed_count;              /* ... and how often within the hour: the next probe waits longer */
 } DemandState;
 
 typedef struct {
@@ -73,6 +75,13 @@ typedef struct {
  */
 Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                      int64_t now_us);
+
+/*
+ * demand_sample_age_us: how old this server's statistics may become before they are asked for; INT64_MAX where its own
+ * period will do. A guest whose memory is nearly all resident, most often as file cache, shows no burst: its growth must be
+ * seen in statistics by the time it could have used half of what it has left.
+ */
+int64_t demand_sample_age_us(const Demand *demand, const ServerFacts *facts, const PolicyParams *params);
 
 /*
  * demand_distress: the guest ran out of memory under its balloon, or stalled while inflating.

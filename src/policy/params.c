@@ -44,6 +44,7 @@ PolicyParams policy_params_default(void)
         .burst_twitch_us = 10 * SECOND_US,
         .burst_cache_bytes = 32 * MIB,
         .burst_cache_us = 60 * SECOND_US,
+        .blind_bytes_per_s = 256 * MIB,
         .disabled_rules = 0,
     };
 }

@@ -52,6 +52,9 @@ typedef struct {
     uint64_t
         burst_cache_bytes;  /* 32 MiB grown, and less than a fourth of it in use: that is file cache ... */
     int64_t burst_cache_us; /* ... and no early grants for 60 s */
+    /* Where residency cannot show a burst, statistics must be young enough for one of this speed: above the 120-195 MiB/s
+     * of first touch measured. */
+    uint64_t blind_bytes_per_s; /* 256 MiB/s */
     /* Safety rules; only tests turn one off, to see the scenario that needs it fail. Bit = 1 << Rule. */
     uint32_t disabled_rules;
 } PolicyParams;

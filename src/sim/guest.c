@@ -103,8 +103,10 @@ void guest_ask(Guest *guest, int64_t now_us)
     guest_hear(guest, now_us);
     if (!can_answer(guest, now_us))
         return;
-    if (guest->saying_at_us == 0 || guest->saying_at_us > now_us + FRESH_US)
-        begin_saying(guest, now_us, guest->spec->model == MODEL_BUSY ? LAG_BUSY_US / 10 : FRESH_US);
+    /* One answer at a time: asking again does not put off the one that is on its way. */
+    int64_t lag_us = guest->spec->model == MODEL_BUSY ? LAG_BUSY_US / 10 : FRESH_US;
+    if (guest->saying_at_us == 0 || guest->saying_at_us > now_us + lag_us)
+        begin_saying(guest, now_us, lag_us);
     guest->next_sample_us = now_us + guest->spec->statistics_period_us;
 }
 

@@ -37,6 +37,12 @@ typedef struct {
     int64_t pause_us; /* until the next beat */
 } BeatEnd;
 
+/* One watch's answer besides the wishes. */
+typedef struct {
+    bool hurry;       /* a beat at once */
+    int64_t pause_us; /* until the next watch */
+} WatchEnd;
+
 typedef struct Manager Manager;
 
 typedef struct {
@@ -47,9 +53,8 @@ typedef struct {
     BeatEnd (*beat)(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes);
     /* (nullable) what became of a wish for a target */
     void (*replied)(Manager *manager, guint i, Reply reply, int64_t now_us);
-    /* (nullable) between beats, when the scenario has a watch: residency alone. TRUE asks for a beat at once; @wishes may
-     * ask for statistics. */
-    bool (*watch)(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes);
+    /* (nullable) between beats, when the scenario has a watch: @seen is that of the last beat, but for residency. */
+    WatchEnd (*watch)(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes);
     void (*free)(Manager *manager);
 } ManagerOps;
 

@@ -10,9 +10,9 @@
 #define SECOND_US INT64_C(1000000)
 /* Any Unix time: statistics are stamped with whole seconds of it. */
 #define WALL_EPOCH_S INT64_C(1000000000)
-/* src/engine/burst.c: a step of residency that makes a guest worth asking, and for how long. */
-#define BURST_STEP_BYTES (16 * MIB)
-#define BURST_US         SECOND_US
+/* src/engine/burst.c: growth too slow for a burst that makes a guest worth asking all the same, and for how long. */
+#define CREEP_BYTES (16 * MIB)
+#define BURST_US    SECOND_US
 /* The policy takes a time of 0 for "never". */
 #define CLOCK_EPOCH_US SECOND_US
 
@@ -29,6 +29,12 @@ struct Manager {
     ServerTrack *tracks;
     Decision *decision;
     HostFacts host;
+    /* Between two beats. */
+    ServerFacts *look_facts;
+    Demand *look_demands;
+    ServerTrack *look_tracks;
+    PlanRow *look_rows;
+    Decision *look;
     DecisionFunc on_decision;
     gpointer on_decision_data;
 };
@@ -48,6 +54,11 @@ static Manager *make(const Scenario *scenario)
     manager->facts = g_new0(ServerFacts, manager->n);
     manager->tracks = g_new0(ServerTrack, manager->n);
     manager->decision = decision_new();
+    manager->look_facts = g_new0(ServerFacts, manager->n);
+    manager->look_demands = g_new0(Demand, manager->n);
+    manager->look_tracks = g_new0(ServerTrack, manager->n);
+    manager->look_rows = g_new0(PlanRow, manager->n);
+    manager->look = decision_new();
     manager->host = (HostFacts){scenario->pool_bytes, scenario_slack(scenario)};
     for (guint i = 0; i < manager->n; i++) {
         const GuestSpec *spec = scenario->guests->pdata[i];
@@ -91,18 +102,28 @@ static BackendServer *observe(const Seen *seen)
     return server;
 }
 
-static bool wants_fresh(const Manager *manager, guint i, int64_t now_us)
+static bool bursting(const Manager *manager, int64_t now_us)
+{
+    for (guint i = 0; i < manager->n; i++)
+        if (now_us < manager->tracked[i]->burst_until_us)
+            return true;
+    return false;
+}
+
+/* @wanted: somebody waits or bursts. */
+static bool wants_fresh(const Manager *manager, guint i, bool wanted, int64_t now_us)
 {
     const Tracked *tracked = manager->tracked[i];
     const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
+    const PolicyParams *params = &manager->scenario->params;
     if (!tracked->decided || tracked->busy || facts->busy || facts->fixed != FIXED_NO || hold_pins(row->hold))
         return false;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
-    bool moves =
-        u64_max(balloon, target) - u64_min(balloon, target) > manager->scenario->params.quantum_bytes;
-    bool gives = manager->decision->totals.someone_waits && row->target_bytes > tracked->demand.floor_bytes;
-    return moves || gives || row->short_bytes > 0 || now_us < tracked->burst_until_us;
+    bool moves = u64_max(balloon, target) - u64_min(balloon, target) > params->quantum_bytes;
+    bool gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
+    bool old = now_us - facts->sample_us >= demand_sample_age_us(&tracked->demand, facts, params);
+    return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
 static void ask(Manager *manager, guint i, const PlanRow *row, Wish *wish)
@@ -136,11 +157,15 @@ static void act(Manager *manager, guint i, int64_t now_us, Wish *wish)
     }
 }
 
-static bool bursting(const Manager *manager, int64_t now_us)
+/* Whether somebody's growth could only be seen in statistics, and soon. */
+static bool blind(const Manager *manager)
 {
-    for (guint i = 0; i < manager->n; i++)
-        if (now_us < manager->tracked[i]->burst_until_us)
+    for (guint i = 0; i < manager->n; i++) {
+        const Tracked *tracked = manager->tracked[i];
+        if (tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) &&
+            demand_sample_age_us(&tracked->demand, &tracked->facts, &manager->scenario->params) != INT64_MAX)
             return true;
+    }
     return false;
 }
 
@@ -161,11 +186,11 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
         manager->on_decision(&manager->host, manager->facts, decision, now_us, manager->on_decision_data);
     for (guint i = 0; i < n; i++)
         act(manager, i, now_us, &wishes[i]);
-    for (guint i = 0; i < n; i++)
-        wishes[i].ask = wants_fresh(manager, i, now_us);
     const PlanTotals *totals = &decision->totals;
-    bool moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 ||
-                  bursting(manager, now_us);
+    bool wanted = totals->someone_waits || bursting(manager, now_us);
+    for (guint i = 0; i < n; i++)
+        wishes[i].ask = wants_fresh(manager, i, wanted, now_us);
+    bool moving = wanted || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 || blind(manager);
     return (BeatEnd){moving ? manager->scenario->fast_beat_us : manager->scenario->beat_us};
 }
 
@@ -186,29 +211,74 @@ static void replied(Manager *manager, guint i, Reply reply, int64_t world_us)
         plan_carried_out(&tracked->track.move, &manager->asked_facts[i], row, now_us);
 }
 
-static bool grew(Tracked *tracked, const Seen *seen, int64_t now_us)
+static bool crept_up(Tracked *tracked, uint64_t resident)
 {
-    uint64_t resident = seen->resident_bytes + seen->spec->overhead_bytes;
-    if (!tracked->decided || tracked->facts.fixed != FIXED_NO)
-        return false;
-    if (tracked->burst_low_bytes == 0 || resident < tracked->burst_low_bytes)
+    bool grew = tracked->burst_low_bytes != 0 && resident >= tracked->burst_low_bytes + CREEP_BYTES;
+    if (grew || tracked->burst_low_bytes == 0 || resident < tracked->burst_low_bytes)
         tracked->burst_low_bytes = resident;
-    if (resident < tracked->burst_low_bytes + BURST_STEP_BYTES)
-        return false;
-    tracked->burst_low_bytes = resident;
-    tracked->burst_until_us = now_us + BURST_US;
-    return true;
+    return grew;
 }
 
-static bool watch(Manager *manager, const Seen *seen, guint n, int64_t world_us, Wish *wishes)
+/* One look at one server: whether it grows. */
+static bool look(const Manager *manager, guint i, const Seen *seen, int64_t now_us)
+{
+    Tracked *tracked = manager->tracked[i];
+    if (!tracked->decided || tracked->facts.fixed != FIXED_NO)
+        return false;
+    BurstState *burst = &tracked->track.burst;
+    uint64_t resident = seen->resident_bytes + seen->spec->overhead_bytes;
+    bool bursts = burst_look(burst, tracked->boot_count, resident, &manager->scenario->params, now_us);
+    bool grew = crept_up(tracked, resident) || (bursts && burst->grew_us == now_us);
+    if (grew)
+        tracked->burst_until_us = now_us + BURST_US;
+    return grew;
+}
+
+static void grant_burst(Manager *manager, guint i, const PlanRow *row, Wish *wish)
+{
+    Tracked *tracked = manager->tracked[i];
+    tracked->track.burst.granted = true;
+    ask(manager, i, row, wish);
+    tracked->row = *row;
+    tracked->row.move = MOVE_NONE;
+    tracked->row.short_bytes = u64_sub_sat(tracked->demand.need_bytes, row->target_bytes);
+}
+
+static void grant_bursts(Manager *manager, guint n, int64_t now_us, Wish *wishes)
+{
+    for (guint i = 0; i < n; i++) {
+        Tracked *tracked = manager->tracked[i];
+        tracked_facts(tracked, &manager->defaults, TRUE, now_us);
+        const BurstState *burst = &tracked->track.burst;
+        if (burst->looked_us == now_us && burst->looked_bytes != UNKNOWN)
+            tracked->facts.resident_bytes = tracked_resident(tracked, burst->looked_bytes);
+        manager->look_facts[i] = tracked->facts;
+        manager->look_demands[i] = tracked->decided ? tracked->demand : (Demand){.known = false};
+        manager->look_tracks[i] = tracked->track;
+        manager->look_rows[i] = tracked->row;
+    }
+    size_t n_moving = decision_bursts(
+        &manager->host, manager->look_facts, manager->look_demands, manager->look_tracks, manager->look_rows,
+        manager->decision->totals.someone_waits, n, &manager->scenario->params, now_us, manager->look);
+    for (guint i = 0; i < n && n_moving > 0; i++)
+        if (manager->look->rows[i].move != MOVE_NONE)
+            grant_burst(manager, i, &manager->look->rows[i], &wishes[i]);
+}
+
+static WatchEnd watch(Manager *manager, const Seen *seen, guint n, int64_t world_us, Wish *wishes)
 {
     int64_t now_us = world_us + CLOCK_EPOCH_US;
-    bool any = false;
-    for (guint i = 0; i < n; i++)
-        any |= grew(manager->tracked[i], &seen[i], now_us);
-    for (guint i = 0; any && i < n; i++)
-        wishes[i].ask = wants_fresh(manager, i, now_us);
-    return any;
+    bool grows = false, bursts = false;
+    for (guint i = 0; i < n; i++) {
+        grows |= look(manager, i, &seen[i], now_us);
+        bursts |= manager->tracked[i]->track.burst.bursting;
+    }
+    if (bursts && !manager->decision->totals.infeasible)
+        grant_bursts(manager, n, now_us, wishes);
+    for (guint i = 0; grows && i < n; i++)
+        wishes[i].ask = wants_fresh(manager, i, true, now_us);
+    int64_t pause_us = manager->scenario->watch_us;
+    return (WatchEnd){.hurry = grows, .pause_us = bursts ? pause_us / 2 : pause_us};
 }
 
 static void release(Manager *manager)
@@ -222,6 +292,11 @@ static void release(Manager *manager)
     g_free(manager->facts);
     g_free(manager->tracks);
     decision_free(manager->decision);
+    g_free(manager->look_facts);
+    g_free(manager->look_demands);
+    g_free(manager->look_tracks);
+    g_free(manager->look_rows);
+    decision_free(manager->look);
     g_free(manager);
 }
 

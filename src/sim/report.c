@@ -41,12 +41,12 @@ const Run *report_run(Report *report, const ManagerOps *ops, guint history_rows)
 
 double report_speed(const Report *report)
 {
-    double virtual_s = 0, real_s = 0;
+    double virtual_s = 0, computed_s = 0;
     for (guint i = 0; i < report->outcomes->len; i++) {
         virtual_s += (double)report->scenario->duration_us / 1e6;
-        real_s += g_array_index(report->outcomes, Outcome, i).run->real_s;
+        computed_s += g_array_index(report->outcomes, Outcome, i).run->computed_s;
     }
-    return virtual_s / MAX(real_s, 1e-6);
+    return virtual_s / MAX(computed_s, 1e-6);
 }
 
 typedef struct {

@@ -89,7 +89,8 @@ Scenario *scenario_new(const char *name)
     scenario->tick_us = INT64_C(10000);
     scenario->beat_us = SECOND_US;
     scenario->fast_beat_us = INT64_C(200000);
-    scenario->watch_us = INT64_C(100000);
+    scenario->observe_us = INT64_C(2500);
+    scenario->watch_us = INT64_C(40000);
     scenario->seed = 1;
     scenario->late_reply_us = 5 * SECOND_US;
     scenario->deadline_us = 3 * SECOND_US;

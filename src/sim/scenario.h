@@ -80,8 +80,9 @@ typedef struct {
     uint64_t slack_bytes;
     int64_t duration_us, tick_us;
     int64_t beat_us, fast_beat_us; /* the daemon's slow beat, and its beat while something moves */
-    int64_t watch_us;              /* looks at residency alone between beats (engine/burst.c); 0 = never */
-    int64_t warmup_us; /* measured from here on: what an arbitrary beginning costs is nobody's merit */
+    int64_t observe_us; /* what one look at one server takes: beats are no closer together than all of them */
+    int64_t watch_us;   /* looks at residency alone between beats (engine/burst.c); 0 = never */
+    int64_t warmup_us;  /* measured from here on: what an arbitrary beginning costs is nobody's merit */
     uint64_t seed;
     uint32_t lost_reply_permille, late_reply_permille;
     int64_t late_reply_us, deadline_us;

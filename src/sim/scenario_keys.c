@@ -24,6 +24,7 @@ static const Key host_keys[] = {
     {"tick", KIND_TIME, offsetof(Scenario, tick_us), 1000, 50000},
     {"beat", KIND_TIME, offsetof(Scenario, beat_us), 20000, 60 * SECOND},
     {"fast-beat", KIND_TIME, offsetof(Scenario, fast_beat_us), 20000, 60 * SECOND},
+    {"observe", KIND_TIME, offsetof(Scenario, observe_us), 0, SECOND},
     {"watch", KIND_TIME, offsetof(Scenario, watch_us), 0, 60 * SECOND},
     {"warmup", KIND_TIME, offsetof(Scenario, warmup_us), 0, LONG},
     {"seed", KIND_U64, offsetof(Scenario, seed), 0, UINT64_MAX},

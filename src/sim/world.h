@@ -21,7 +21,7 @@ typedef struct {
     Summary summary;
     Metrics *metrics;
     History history;
-    double real_s; /* how long it took to compute */
+    double computed_s; /* processor time it took */
     guint64 beats;
 } Run;
 
