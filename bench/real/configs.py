@@ -5,8 +5,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections import Counter
 
-from stage import MAXIMUM_BYTES, MIB, LabError, now_us
+from stage import MAXIMUM_BYTES, MIB, LabError
 from aerodaemon import Daemon
 
 # The figure that Aerostat is told to count for each QEMU; its pool is larger by as much, so that guests share the
@@ -118,16 +119,29 @@ class Aerostat(Config):
             self.daemon = None
 
     def grants(self, name, since_us):
-        """When targets above the one before were sent to @name, from @since_us on."""
+        """The decisions that gave @name more and were sent, from @since_us on, the first first."""
         decisions = self.daemon.call("journal", name=name, limit=1000)["decisions"]
-        moments = [one.get("sent_unix_us") or one["time_us"] for one in decisions
-                   if one["performed"] and one["server"] == name and (one["to_bytes"] or 0) > (one["from_bytes"] or 0)]
-        return sorted(moment for moment in moments if moment >= since_us)
+        given = [one for one in decisions if one["performed"] and one["server"] == name and one["sent_unix_us"]
+                 and (one["to_bytes"] or 0) > (one["from_bytes"] or 0) and one["sent_unix_us"] >= since_us]
+        return sorted(given, key=lambda one: one["sent_unix_us"])
+
+    def first_grant(self, burst, within_us):
+        """From the burst's first page until its first grant was decided, sent and taken by the hypervisor."""
+        # Clocks of guest and host agree to about a millisecond; an answer from before the question is none.
+        given = self.grants(burst.guest.name, burst.start_us - 1000)
+        if not given or given[0]["sent_unix_us"] - burst.start_us > within_us:
+            return {"decided_us": None, "first_grant_us": None, "answered_us": None}
+        after = {"decided_us": "time_us", "first_grant_us": "sent_unix_us", "answered_us": "answered_unix_us"}
+        return {key: given[0][field] and max(given[0][field] - burst.start_us, 0) for key, field in after.items()}
 
     def first_grant_us(self, burst, within_us):
-        # Clocks of guest and host agree to about a millisecond; an answer from before the question is none.
-        sent = [at - burst.start_us for at in self.grants(burst.guest.name, burst.start_us - 1000)]
-        return max(sent[0], 0) if sent and sent[0] <= within_us else None
+        return self.first_grant(burst, within_us)["first_grant_us"]
+
+    def moves(self, since_us, name=None):
+        """{move: how many} of what was decided since, for one server or all."""
+        only = {"name": name} if name else {}
+        decisions = self.daemon.call("journal", limit=1000, **only)["decisions"]
+        return dict(Counter(one["move"] for one in decisions if one["time_us"] >= since_us))
 
     def over_seconds(self):
         return self.daemon.call("status")["over_seconds"]
@@ -175,5 +189,3 @@ class External(Config):
         self.log.close()
         self.process = None
 
-
-__all__ = ["Aerostat", "Config", "External", "OVERHEAD_BYTES", "Static", "Unlimited", "now_us"]

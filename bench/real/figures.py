@@ -82,6 +82,16 @@ def grants_ms(results, config):
     return known, len(asked) - len(known)
 
 
+def grant_parts_ms(results, config):
+    """[(step, median milliseconds)]: from the first page to the decision, on to the sending, on to the answer."""
+    records = [one for one in results.get("latency", {}).get(config, [])
+               if one.get("answered_us") is not None and one["larger_than_spare"]]
+    marks = (("to the decision", None, "decided_us"), ("to its sending", "decided_us", "first_grant_us"),
+             ("to the hypervisor's answer", "first_grant_us", "answered_us"))
+    return [(step, median([(one[to] - (one[start] if start else 0)) / 1000 for one in records])) for step, start, to in marks] \
+        if records else []
+
+
 def target(what, wanted, value, met):
     """met: True, False, or None when it was not measured."""
     return {"what": what, "wanted": wanted, "value": value, "met": met}

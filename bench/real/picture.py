@@ -10,7 +10,7 @@ WIDTH, LEFT, RIGHT = 960, 290, 40
 ROW, HEAD = 46, 92
 PLOT_RIGHT = WIDTH - RIGHT - 110
 FAILED_X = WIDTH - RIGHT - 52
-RATIO_LOW, RATIO_HIGH = 0.9, 5.0
+RATIO_LOW, RATIO_HIGH = 0.75, 5.0
 TICKS = (1, 1.15, 1.5, 2, 3, 4)
 STYLE = """
   svg { color-scheme: light dark }
@@ -18,6 +18,7 @@ STYLE = """
   .title { font-size: 18px; font-weight: 600 } .small { font-size: 11.5px; fill: #616e7c } .fail { font-size: 11px }
   .paper { fill: #ffffff } .band { fill: #f3f5f7 } .grid { stroke: #d5dae0; stroke-width: 1 }
   .one { stroke: #3e4c59; stroke-width: 1.5 } .goal { stroke: #2f9e44; stroke-width: 1.5; stroke-dasharray: 5 4 }
+  .mark { font-size: 11.5px; fill: #3e4c59; paint-order: stroke; stroke: #ffffff; stroke-width: 4px }
   .goaltext { fill: #2b8a3e; font-size: 11.5px }
   .c0 { fill: #868e96; stroke: #868e96 } .c1 { fill: #1971c2; stroke: #1971c2 } .c2 { fill: #0c8599; stroke: #0c8599 }
   .c3 { fill: #d9480f; stroke: #d9480f } .c4 { fill: #9c36b5; stroke: #9c36b5 } .c5 { fill: #a67c00; stroke: #a67c00 }
@@ -25,7 +26,7 @@ STYLE = """
   .span { stroke-width: 1.5; stroke-opacity: .55 } text.c0, text.c1, text.c2, text.c3, text.c4, text.c5 { stroke: none }
   @media (prefers-color-scheme: dark) {
     text { fill: #e4e7eb } .small { fill: #9aa5b1 } .paper { fill: #16191d } .band { fill: #1e2329 } .grid { stroke: #39424c }
-    .one { stroke: #cbd2d9 } .goal { stroke: #51cf66 } .goaltext { fill: #69db7c }
+    .one { stroke: #cbd2d9 } .mark { fill: #cbd2d9; stroke: #16191d } .goal { stroke: #51cf66 } .goaltext { fill: #69db7c }
     .c0 { fill: #adb5bd; stroke: #adb5bd } .c1 { fill: #4dabf7; stroke: #4dabf7 } .c2 { fill: #3bc9db; stroke: #3bc9db }
     .c3 { fill: #ff922b; stroke: #ff922b } .c4 { fill: #da77f2; stroke: #da77f2 } .c5 { fill: #ffd43b; stroke: #ffd43b }
   }
@@ -111,7 +112,7 @@ def comparison_part(results, shades):
         axis.append(text(ratio_x(tick), bottom + 17, words, "goaltext" if tick == 1.15 else "small",
                          "end" if tick == 1 else "start" if tick == 1.15 else "middle"))
     head = [text(24, 34, "How many times slower than with unlimited memory", "title"), *legend(results, shades, 64),
-            text(FAILED_X, 84, "did not finish", "small", "middle")]
+            text(FAILED_X, 80, "did not finish", "small", "middle")]
     bands = [part for part in body if part.startswith("<rect")]
     return [*head, *bands, *axis, *[part for part in body if not part.startswith("<rect")]], bottom + 30
 
@@ -126,7 +127,7 @@ def grant_row(values, missed, y, kind, high):
     for percent in (50, 99):
         x = grant_x(percentile(values, percent), high)
         parts += [line(x, y - 16, x, y + 16, f"{kind} mid"),
-                  text(x, y + 30, f"p{percent} {percentile(values, percent):.0f} ms", "small", "middle")]
+                  text(x, y + 30, f"p{percent} {percentile(values, percent):.0f} ms", "mark", "middle")]
     if missed:
         parts.append(text(FAILED_X, y + 4, f"{missed} of {len(values) + missed}", f"{kind} fail", "middle"))
     return parts
@@ -139,18 +140,21 @@ def grant_part(results, shades, top):
         return [], top
     high = max(200.0, 1.05 * max(max(values) for values, _ in groups.values()))
     parts = [text(24, top + 38, "From the first page of a burst to the first grant sent", "title")]
-    y = top + 88
-    bottom = y + 70 * len(groups) - 22
+    y = top + 112
+    bottom = y + 70 * len(groups) - 24
+    for tick in range(50, int(high) + 1, 50 if high <= 500 else 250):
+        parts += [line(grant_x(tick, high), top + 76, grant_x(tick, high), bottom, "grid"),
+                  text(grant_x(tick, high), bottom + 17, f"{tick} ms", "small", "middle")]
     for wanted, words in ((figures.GRANT_P50_MS, "p50 wanted"), (figures.GRANT_P99_MS, "p99 wanted")):
         x = grant_x(wanted, high)
-        parts += [line(x, top + 62, x, bottom, "goal"), text(x, top + 56, f"{words} {wanted} ms", "goaltext", "middle")]
-    parts.append(line(LEFT, top + 62, LEFT, bottom, "one"))
+        parts += [line(x, top + 76, x, bottom, "goal"), text(x, top + 69, f"{words}: {wanted} ms", "goaltext", "middle")]
+    parts += [line(LEFT, top + 76, LEFT, bottom, "one"), text(LEFT, bottom + 17, "0", "small", "middle")]
     for name, (values, missed) in groups.items():
         parts.append(text(24, y + 2, results["configs"].get(name, name)))
         parts.append(text(24, y + 18, f"{len(values)} bursts of 256 MiB, with slack", "small"))
         parts += grant_row(values, missed, y, shades.get(name, "c1"), high)
         y += 70
-    return parts, bottom + 20
+    return parts, bottom + 34
 
 
 def picture(results):

@@ -2,19 +2,18 @@
 
 import statistics
 import time
-from collections import Counter
 
 import host
 from configs import Aerostat
 from scenarios import ANSWER_US
-from stage import IDLE_MIB, MIB, Burst
+from stage import IDLE_MIB, MIB, Burst, now_us
 from stats import lost_share
 
 
 class Tight(Aerostat):
     """A pool in which every guest sits at its demand, and a large slack: a burst must be granted, and can be."""
 
-    POOL_BYTES, SLACK_BYTES = 1800 * MIB, 900 * MIB
+    POOL_BYTES, SLACK_BYTES = 2400 * MIB, 1400 * MIB
 
     def __init__(self, uses_agent=False):
         super().__init__(uses_agent)
@@ -38,7 +37,7 @@ class Tight(Aerostat):
 
 BURST_MIB = 256
 # A guest is ready for the next burst when it has no more than this above its use, and the pool has that much to give.
-SPARE_MAX_BYTES, SLACK_READY_BYTES = 150 * MIB, 160 * MIB
+SPARE_MAX_BYTES, SLACK_READY_BYTES = 150 * MIB, 320 * MIB
 
 
 def latency(stage, rng, bursts, uses_agent, progress):
@@ -70,7 +69,7 @@ def one_latency(stage, config, rng, order):
     before = stage.counters([name])
     burst = stage.burst(name, IDLE_MIB + BURST_MIB)
     record = {**burst.record(), "spare_bytes": spare[name], "slack_bytes": status["slack_bytes"],
-              "first_grant_us": config.first_grant_us(burst, ANSWER_US), **stage.since(before, [name])}
+              **config.first_grant(burst, ANSWER_US), **stage.since(before, [name])}
     record["larger_than_spare"] = spare[name] < BURST_MIB * MIB
     stage.guests[name].send(f"anon {IDLE_MIB}M", timeout=60)
     return record
@@ -88,12 +87,6 @@ class Generous(Aerostat):
         sizes[self.donor] = 640 * MIB
         self.pool_bytes = sum(sizes.values())
         self.stage.set_balloons(sizes)
-
-
-    def reclaims(self, name):
-        """{move: how many targets below the one before}, of what the daemon has decided so far."""
-        decisions = self.daemon.call("journal", name=name, limit=1000)["decisions"]
-        return dict(Counter(one["move"] for one in decisions if (one["to_bytes"] or 0) < (one["from_bytes"] or 0)))
 
 
 def work_rate(guest, seconds):
@@ -117,7 +110,7 @@ def donor(stage, name):
         config.start_daemon()
         start_bytes = config.daemon.servers()[name]["balloon_bytes"] if name in config.daemon.servers() else 640 * MIB
         given = give(config, guest, name, start_bytes or 640 * MIB, idle_bytes // 2)
-        given["reclaims"] = config.reclaims(name)
+        given["moves"] = config.moves(0, name)
         after = work_rate(guest, 4.0)
         guest.send("touch 2000")
     lost = lost_share(before, given["rate"], after) if given["rate"] else None
@@ -181,7 +174,8 @@ def steady(stage, seconds, progress):
     """Eight idle guests: what the daemon and each QEMU use while nothing happens, and QEMU without being asked."""
     stage.set_agents(False)
     stage.squeeze()
-    stage.all(lambda guest: guest.send("report 1000"))
+    stage.all(lambda guest: guest.send("touch 0"))
+    stage.all(lambda guest: guest.send("report 5000"))
     config = Aerostat()
     with config.run(stage, 8 * 460 * MIB):
         config.settle(20)
@@ -189,18 +183,19 @@ def steady(stage, seconds, progress):
         pid = config.daemon.process.pid
         progress(f"watching the daemon for {seconds} s")
         before, start = host.cpu_seconds(pid), time.monotonic()
-        beats = config.daemon.call("status")["beats"]
+        beats, began_us = config.daemon.call("status")["beats"], now_us()
         asked = qemu_cpu(stage, seconds)
         took = time.monotonic() - start
         used = host.cpu_seconds(pid) - before
         beats = config.daemon.call("status")["beats"] - beats
         resident = host.resident_bytes(pid)
+        moves = config.moves(began_us)
     progress(f"watching the guests without statistics for {seconds} s")
     stage.all(lambda guest: guest.set_stats_period(0))
     time.sleep(3.0)
     unasked = qemu_cpu(stage, seconds)
     stage.all(lambda guest: guest.set_stats_period(1))
     return {"guests": len(asked), "seconds": took, "daemon_core_share": used / took, "daemon_resident_bytes": resident,
-            "beats": beats, "asked": asked, "unasked": unasked,
+            "beats": beats, "moves": moves, "asked": asked, "unasked": unasked,
             "asking_core_share": statistics.mean(asked.values()) - statistics.mean(unasked.values())}
 

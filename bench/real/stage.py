@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
 from labguest import now_us  # noqa: E402
-from labhost import LabError  # noqa: E402
+from labhost import LabError  # noqa: E402, F401
 
 MIB = 1 << 20
 PAGE_BYTES = 4096
@@ -146,5 +146,3 @@ class Burst:
         return {"guest": self.guest.name, "goal_bytes": self.goal_bytes, "start_us": self.start_us,
                 "outcome": self.outcome, "seconds": self.seconds}
 
-
-__all__ = ["Burst", "LabError", "MAXIMUM_BYTES", "MIB", "Stage", "now_us"]

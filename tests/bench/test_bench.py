@@ -130,6 +130,13 @@ class Figures(unittest.TestCase):
         self.assertTrue(met(burst(10_000), burst(None, larger=False))["met"], "it needed none")
         self.assertIsNone(met()["met"])
 
+    def test_where_the_milliseconds_go(self):
+        bursts = [{"larger_than_spare": True, "decided_us": 30_000, "first_grant_us": 31_000, "answered_us": 35_000},
+                  {"larger_than_spare": True, "decided_us": None, "first_grant_us": None, "answered_us": None}]
+        parts = figures.grant_parts_ms(results(latency={"aerostat": bursts}), "aerostat")
+        self.assertEqual([ms for _, ms in parts], [30.0, 1.0, 4.0])
+        self.assertEqual(figures.grant_parts_ms(results(), "aerostat"), [])
+
     def test_a_donor_must_have_given_half(self):
         donor = {"lost_share": 0.05, "given_bytes": 100 * MIB, "idle_bytes": 200 * MIB, "seconds": 4.0}
         self.assertTrue(by_what(figures.targets(results(donor=[donor])), "donor's work")["met"])
