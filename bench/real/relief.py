@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -101,7 +102,6 @@ class Bench:
             self.with_guests(True, self.reporting_parts)
         if "variants" in self.parts and not self.options.quick:
             self.with_guests(False, self.silent_parts)
-        self.results["about"]["minutes"] = (time.monotonic() - self.started) / 60
 
     def about(self):
         version = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
@@ -244,8 +244,9 @@ def put_into(path, text, picture_name):
         path.write_text(body + "\n", encoding="utf-8")
 
 
-def write(results, options):
+def write(results, options, minutes):
     """The result file and its picture, and the document if one was asked for."""
+    results["about"]["minutes"] = minutes
     output = Path(options.json or BUILD.parent / "bench" / "relief.json")
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(plain(results), indent=1) + "\n", encoding="utf-8")
@@ -296,12 +297,18 @@ def parse(arguments):
 
 def main(arguments):
     bench = Bench(parse(arguments))
+    # Both end the guests in order, and what was measured until then is shown.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         bench.run()
+    except KeyboardInterrupt:
+        bench.failed = True
+        bench.note("stopped before its end")
     except aerolab.LabUnavailable as error:
         print(f"SKIP: {error}")
         return 0
-    write(bench.results, bench.options)
+    write(bench.results, bench.options, (time.monotonic() - bench.started) / 60)
     return 1 if bench.failed else 0
 
 
