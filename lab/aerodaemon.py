@@ -41,6 +41,7 @@ class Daemon:
         self.socket = str(self.dir / "control.sock")
         self.log = self.dir / "log"
         self.wrapper = list(wrapper)
+        self.environment = {}  # more of it, for the next start
         lines = ["[host]", f"pool={pool}", f"mode={mode}"] + ([f"slack={slack}"] if slack else [])
         lines += ["[policy]"] + ([f"minimum={minimum}"] if minimum else [])
         lines += [f"overhead={overhead}"] if overhead else []
@@ -62,7 +63,7 @@ class Daemon:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, program("aerostatd"), "--config", str(self.config)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                stdout=log, stderr=log, env={**os.environ, **self.environment})
         end = time.monotonic() + timeout
         while True:
             try:

@@ -23,7 +23,7 @@ APPLETS = ("sh", "cat", "dd", "kill", "mount", "poweroff", "rm", "sleep")
 # lxc-stop asks PID 1 by SIGPWR.
 INIT = """\
 #!/bin/sh
-trap 'exit 0' PWR TERM INT
+trap '[ -e /deaf ] || exit 0' PWR TERM INT
 /bin/mount -t tmpfs none /tmp
 echo up >/up
 while :; do /bin/sleep 1000 & wait $!; done
@@ -154,6 +154,14 @@ class Containers:
             if words == f"[lxc monitor] {self.path} {name}".encode():
                 return int(os.path.basename(folder))
         raise LabError(f"container {name} has no monitor process")
+
+    def deafen(self, name, deaf=True):
+        """Whether its init does not hear when it is asked to shut down."""
+        path = self.folder(name) / "rootfs" / "deaf"
+        if deaf:
+            path.touch()
+        else:
+            path.unlink()
 
     def hold(self, name, size_bytes):
         """Has it hold so much memory, in a file system that lives in memory."""

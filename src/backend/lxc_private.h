@@ -60,7 +60,7 @@ typedef struct {
 Sweep *sweep_new(const char *path, const char *proc, char **globs);
 void sweep_know(Sweep *sweep, const char *name, Init init, const char *folder);
 void sweep_free(Sweep *sweep);
-void sweep_run(gpointer sweep, GError **error);
+void sweep_run(gpointer data, GError **error);
 
 /* What liblxc says of one container. */
 typedef struct {
@@ -77,7 +77,7 @@ typedef struct {
 
 Inquiry *inquiry_new(const char *path, const char *proc, const char *name);
 void inquiry_free(Inquiry *inquiry);
-void inquiry_run(gpointer inquiry, GError **error);
+void inquiry_run(gpointer data, GError **error);
 
 /* container_id: (transfer full): the UUID of @name in @path. */
 char *container_id(const char *path, const char *name);

@@ -64,12 +64,12 @@ static void set_run(Container *container, PowerState power, Init init)
     if (another || power == POWER_OFF)
         container->measured = FALSE;
     container->init = init;
-    if (another)
+    if (another) {
         container->boot_count = ++container->backend->boots;
-    if (another)
         emit(container, BACKEND_EVENT_STARTED);
-    else if (stopped)
+    } else if (stopped) {
         emit(container, BACKEND_EVENT_STOPPED);
+    }
 }
 
 void container_sighted(Container *container, const Sighting *sighting, int64_t wall_s)
@@ -198,13 +198,15 @@ static void errand_run(gpointer data, GError **error)
     errand->run(errand->data, error);
 }
 
-static void errand_done(gpointer data, const GError *error, gpointer user_data)
+/* The worker's data and the engine's are the same errand. */
+static void errand_done(gpointer returned, const GError *error, gpointer user_data)
 {
+    const Errand *back = returned;
     Errand *errand = user_data;
     Container *container = errand->container;
-    container->stuck = data == NULL;
+    container->stuck = back == NULL;
     if (errand->answered)
-        errand->answered(container, data ? errand->data : NULL, error);
+        errand->answered(container, back ? back->data : NULL, error);
     answer(errand, error);
     if (container->stuck)
         fail_waiting(container);

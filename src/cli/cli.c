@@ -14,9 +14,10 @@
 #include "cli/view.h"
 
 const CliVerb *const cli_verbs[] = {
-    &verb_status, &verb_list,     &verb_show,    &verb_explain, &verb_doctor,  &verb_top,    &verb_journal,
-    &verb_events, &verb_set,      &verb_mode,    &verb_reserve, &verb_release, &verb_record, &verb_ballooning,
-    &verb_start,  &verb_shutdown, &verb_restart, &verb_stop,    &verb_create,  &verb_images, &verb_operations,
+    &verb_status,  &verb_list,       &verb_show,       &verb_explain,   &verb_doctor,  &verb_top,
+    &verb_journal, &verb_events,     &verb_set,        &verb_mode,      &verb_reserve, &verb_release,
+    &verb_record,  &verb_ballooning, &verb_start,      &verb_shutdown,  &verb_restart, &verb_stop,
+    &verb_create,  &verb_images,     &verb_operations, &verb_reinstall, &verb_purge,
 };
 const gsize cli_n_verbs = G_N_ELEMENTS(cli_verbs);
 

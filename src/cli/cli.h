@@ -46,7 +46,8 @@ struct Cli {
 
 extern const CliVerb verb_status, verb_list, verb_show, verb_explain, verb_mode, verb_set, verb_journal,
     verb_events, verb_top, verb_reserve, verb_release, verb_record, verb_doctor, verb_ballooning, verb_start,
-    verb_shutdown, verb_restart, verb_stop, verb_create, verb_images, verb_operations;
+    verb_shutdown, verb_restart, verb_stop, verb_create, verb_images, verb_operations, verb_reinstall,
+    verb_purge;
 extern const CliVerb *const cli_verbs[];
 extern const gsize cli_n_verbs;
 

@@ -45,7 +45,7 @@ typedef struct {
 
 /* One per file; methods.c lists them. */
 extern const MethodTable methods_host, methods_server, methods_reservation, methods_record, methods_doctor,
-    methods_operation;
+    methods_operation, methods_reinstall;
 /* All of them, for tests. */
 extern const MethodTable *const METHOD_TABLES[];
 extern const guint N_METHOD_TABLES;

@@ -6,8 +6,8 @@
 
 /* A new file of methods adds its table here. */
 const MethodTable *const METHOD_TABLES[] = {
-    &methods_host,   &methods_server, &methods_reservation,
-    &methods_record, &methods_doctor, &methods_operation,
+    &methods_host,   &methods_server,    &methods_reservation, &methods_record,
+    &methods_doctor, &methods_operation, &methods_reinstall,
 };
 const guint N_METHOD_TABLES = G_N_ELEMENTS(METHOD_TABLES);
 

@@ -425,6 +425,15 @@ static void take_up(Job *job)
     begin_step(job);
 }
 
+gboolean job_is_unseen(Manage *manage, const Operation *operation)
+{
+    const JobRecipe *recipe = recipe_of(manage, operation->kind);
+    for (guint i = 0; recipe && i < recipe->n_steps; i++)
+        if (g_str_equal(recipe->steps[i].name, operation->step))
+            return recipe->steps[i].unseen;
+    return FALSE;
+}
+
 void job_resume(Manage *manage, Operation *operation)
 {
     const JobRecipe *recipe = recipe_of(manage, operation->kind);

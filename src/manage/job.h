@@ -24,6 +24,8 @@ typedef struct {
     /* (nullable) Takes it back, also when it was only begun; ends by job_undone(). What cannot be taken back is told with
      * job_tell(). */
     void (*undo)(Job *job);
+    /* No server of its own can be seen then: a new daemon goes on with it without waiting for one. */
+    gboolean unseen;
 } JobStep;
 
 typedef struct {
@@ -45,7 +47,7 @@ Job *job_begin(Manage *manage, const JobRecipe *recipe, const char *server_id, c
 
 /* The end of a step. */
 void job_next(Job *job);
-void job_skip_to(Job *job, const char *step);
+void job_skip_to(Job *job, const char *name);
 /* (transfer full) @error: what has been done is undone, last step first; then the operation has failed. */
 void job_fail(Job *job, GError *error);
 void job_undone(Job *job);
@@ -76,8 +78,8 @@ gboolean job_save(Job *job, GError **error);
  * an answer from reaching a job, or a step, that has ended meanwhile. */
 void job_done(Backend *backend, const char *id, const GError *error, gpointer user_data);
 gpointer job_hold(Job *job);
-/* job_held: for a step's own BackendDone: the job, or NULL when that step is over. Releases @held. */
-Job *job_held(gpointer held);
+/* job_held: for a step's own BackendDone: the job, or NULL when that step is over. Releases @data. */
+Job *job_held(gpointer data);
 /* job_undone_done: the same in an undo. */
 void job_undo_done(Backend *backend, const char *id, const GError *error, gpointer user_data);
 

@@ -62,7 +62,8 @@ static void take_up_left(Manage *manage, int64_t now_us)
         return;
     for (guint i = manage->found->len; i > 0; i--) { /* oldest first */
         Operation *operation = manage->found->pdata[i - 1];
-        gboolean here = !operation->server_id || manage_by_id(manage, operation->server_id);
+        gboolean here = !operation->server_id || manage_by_id(manage, operation->server_id) ||
+                        job_is_unseen(manage, operation);
         if (!here && now_us - manage->started_us < FOUND_US)
             continue;
         job_resume(manage, g_ptr_array_steal_index(manage->found, i - 1));
@@ -158,6 +159,7 @@ Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options)
     manage->started_us = g_get_monotonic_time();
     power_register(manage);
     create_register(manage);
+    reinstall_register(manage);
     find_left(manage);
     manage->tick_source = g_timeout_add(TICK_MS, on_tick, manage);
     return manage;

@@ -36,6 +36,8 @@ struct Alive {
 void job_free(Job *job);
 void job_tick(Job *job, int64_t now_us);
 /* job_resume: (transfer full) @operation: of a daemon before this one. */
+/* Whether @operation was left in a step in which its server is not to be seen. */
+gboolean job_is_unseen(Manage *manage, const Operation *operation);
 void job_resume(Manage *manage, Operation *operation);
 /* manage.c */
 void manage_job_ended(Manage *manage, Job *job);
@@ -45,8 +47,9 @@ void alive_unref(Alive *alive);
 Tracked *manage_by_id(Manage *manage, const char *server_id);
 /* rewrite.c: brings definitions in line with wishes. */
 void rewrite_definitions(Manage *manage, int64_t now_us);
-/* power.c, create.c: their recipes. */
+/* power.c, create.c, reinstall.c: their recipes. */
 void power_register(Manage *manage);
 void create_register(Manage *manage);
+void reinstall_register(Manage *manage);
 /* job.c: what the engine keeps for it */
 guint64 *job_room_slot(Job *job);

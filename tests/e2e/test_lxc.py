@@ -1,27 +1,41 @@
-"""Real containers beside real guests: listed, counted, fixed."""
+"""Real containers beside real guests: listed, counted, fixed; and made virtual machines."""
 
 import os
+import shutil
 import signal
+import sqlite3
+import subprocess
 import sys
+import tempfile
 import unittest
+from contextlib import closing
+from pathlib import Path
 
 import e2e
 from e2e import MIB
 from lablxc import Containers
+
+# Kills a daemon at the very call that a test names.
+DIE_AT = os.path.join(os.environ.get("AEROSTAT_BUILD", "build/release"), "tests/e2e/libdie_at.so")
 
 LIMIT_BYTES = 256 * MIB
 GUEST_BYTES = 512 * MIB
 POOL_BYTES = 1400 * MIB
 
 
+def containers_or_skip(case):
+    try:
+        containers = Containers()
+    except e2e.aerolab.LabUnavailable as error:
+        raise unittest.SkipTest(str(error)) from error
+    case.addClassCleanup(containers.close)
+    return containers
+
+
 class Listed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        try:
-            cls.containers = Containers()
-        except e2e.aerolab.LabUnavailable as error:
-            raise unittest.SkipTest(str(error)) from error
-        cls.addClassCleanup(cls.containers.close)
+        cls.containers = containers_or_skip(cls)
         cls.containers.create("old-1", LIMIT_BYTES)
         cls.containers.create("old-2")
         cls.containers.create("other-1")
@@ -104,6 +118,248 @@ class Listed(unittest.TestCase):
         self.daemon.start()
         server = e2e.wait_until(lambda: self.daemon.servers().get("old-1"), 10, self.daemon.situation)
         self.assertEqual((server["id"], server["state"]), (before, "running"))
+
+IMAGE = """\
+[image]
+title = The lab's own
+minimum = 128MiB
+kernel = {image}/vmlinuz
+initramfs = {image}/initramfs.gz
+command-line = console=ttyS0 quiet psi=1 mitigations=off panic=1
+"""
+MEMORY_BYTES = 256 * MIB
+
+
+def write_images(folder, image):
+    """Descriptions of images: one that boots, one whose kernel is no kernel, one that is too large, one without files."""
+    folder.mkdir()
+    good = IMAGE.format(image=image)
+    (folder / "lab.conf").write_text(good, encoding="utf-8")
+    (folder / "large.conf").write_text(good.replace("128MiB", "4GiB"), encoding="utf-8")
+    (folder / "lost.conf").write_text(good.replace("vmlinuz", "no-such-file"), encoding="utf-8")
+    (folder / "not-a-kernel").write_text("nothing that boots", encoding="utf-8")
+    (folder / "bad.conf").write_text(good.replace(f"{image}/vmlinuz", str(folder / "not-a-kernel")), encoding="utf-8")
+    # A sparse template that no disk has room for once it is not sparse.
+    (folder / "disk.conf").write_text("[image]\ntitle = With a disk\nminimum = 64MiB\ndisk = template\nformat = raw\n",
+                                      encoding="utf-8")
+    (folder / "template").write_bytes(b"x" * (4 * MIB))
+
+
+class Reinstalled(unittest.TestCase):
+    """One container is made a virtual machine, after everything that could go wrong on the way has."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.containers = containers_or_skip(cls)
+        cls.lab = e2e.aerolab.Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.images = Path(tempfile.mkdtemp(prefix="aeroimg-")) / "images"
+        cls.addClassCleanup(shutil.rmtree, cls.images.parent, True)
+        write_images(cls.images, cls.lab.image)
+        cls.disks = cls.images.parent / "disks"
+        cls.disks.mkdir()
+        cls.daemon = e2e.start_daemon(
+            cls.lab.uri, "1400M", minimum="64M",
+            extra=f"[lxc]\npath={cls.containers.path}\n[images]\npath={cls.images}\ndisks={cls.disks}")
+        cls.addClassCleanup(cls.daemon.close)
+        cls.new_container("old-1")
+        cls.daemon.call("set", name="old-1", weight=300)
+
+    @classmethod
+    def new_container(cls, name):
+        cls.containers.create(name, MEMORY_BYTES)
+        cls.containers.start(name)
+        cls.daemon.wait(lambda: cls.daemon.servers().get(name, {}).get("state") == "running", 15, name)
+
+    def server(self, name="old-1"):
+        return self.daemon.servers()[name]
+
+    def refused(self, kind, words, **params):
+        with self.assertRaises(e2e.ControlError) as caught:
+            self.daemon.call("reinstall", **{"name": "old-1", "image": "lab", "confirm": "old-1", **params})
+        self.assertEqual(caught.exception.kind, kind, caught.exception)
+        self.assertIn(words, str(caught.exception))
+        self.assertEqual(self.containers.state("old-1"), "RUNNING")
+        self.assertEqual(self.server()["kind"], "lxc")
+
+    def ended(self, operation_id, timeout=90):
+        def state():
+            try:
+                operation = self.daemon.call("operation", id=operation_id)
+            except (OSError, e2e.ControlError):
+                return None
+            return operation if operation["state"] != "running" else None
+        return e2e.wait_until(state, timeout, lambda: f"{self.daemon.situation()} {self.daemon.call('operations')}", every=0.2)
+
+    def test_ballooning_off_is_refused_with_the_way_out(self):
+        status, _, err = self.daemon.cli("ballooning", "old-1", "off")
+        self.assertEqual(status, 1)
+        self.assertIn("container", err)
+        self.assertIn("einstall", err)
+
+    def test_refused_before_anything_stops(self):
+        self.refused("invalid", "confirmed by its name", confirm="old-2")
+        self.refused("invalid", "confirmed by its name", confirm="OLD-1")
+        self.refused("not-found", "nothing-like-it", image="nothing-like-it")
+        self.refused("invalid", "at least", image="large")
+        self.refused("conflict", "no-such-file", image="lost")
+        self.refused("not-found", "..", image="../lab")
+        self.refused("no-room", "missing", memory_bytes=2048 * MIB)
+
+    def test_a_full_disk_is_refused_before_anything_stops(self):
+        if self.mount_small() != 0:
+            self.skipTest("no small file system can be mounted here")
+        try:
+            self.refused("conflict", "missing", image="disk")
+        finally:
+            subprocess.run(["umount", str(self.disks)], check=True)
+
+    def mount_small(self):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(self.disks)], check=False,
+                              capture_output=True).returncode
+
+    def test_one_that_does_not_start_is_taken_back(self):
+        """QEMU refuses the kernel: everything is as it was, and the container runs."""
+        begun = self.daemon.call("reinstall", name="old-1", image="bad", confirm="old-1")
+        operation = self.ended(begun["id"])
+        self.assertEqual(operation["state"], "failed", operation)
+        self.check_taken_back()
+
+    def check_taken_back(self):
+        e2e.wait_until(lambda: self.daemon.servers().get("old-1", {}).get("state") == "running", 20,
+                       self.daemon.situation)
+        self.assertEqual((self.server()["kind"], self.server()["weight"]), ("lxc", 300))
+        self.assertEqual(self.containers.state("old-1"), "RUNNING")
+        self.assertEqual([name for name in self.lab.domains() if name.startswith("old-1")], [])
+
+    def killed_at(self, wish):
+        """Reinstalls with a daemon that dies at @wish; the next one's operation, ended."""
+        self.daemon.stop()
+        self.daemon.environment = {"LD_PRELOAD": DIE_AT, "DIE_AT": wish}
+        self.daemon.start()
+        self.daemon.wait(lambda: all(one["connected"] for one in self.daemon.call("status")["backends"]), 15, "libvirt")
+        self.daemon.wait(lambda: self.daemon.servers().get("old-1", {}).get("state") == "running", 15, "old-1")
+        begun = self.daemon.call("reinstall", name="old-1", image="lab", confirm="old-1")
+        self.assertEqual(self.daemon.process.wait(60), -9, f"it did not die: {self.daemon.log_text()[-300:]}")
+        self.daemon.environment = {}
+        self.daemon.start()
+        return self.ended(begun["id"])
+
+    def test_killed_before_the_old_one_is_aside(self):
+        """Its daemon dies with the mark made and the config not yet renamed, then after that: both are taken back."""
+        for wish in ("before rename config.aside", "after rename config.aside"):
+            with self.subTest(wish):
+                operation = self.killed_at(wish)
+                self.assertEqual(operation["state"], "failed", operation)
+                self.assertIn("taken back", operation["text"])
+                self.check_taken_back()
+
+    def test_killed_while_it_shuts_down(self):
+        """A container that does not hear: the daemon dies in its patience."""
+        self.containers.deafen("old-1")
+        begun = self.daemon.call("reinstall", name="old-1", image="lab", confirm="old-1")
+        e2e.wait_until(lambda: self.daemon.call("operation", id=begun["id"])["step"] == "shutdown", 10, str(begun))
+        self.daemon.stop(kill=True)
+        self.containers.deafen("old-1", False)
+        self.daemon.start()
+        self.assertEqual(self.ended(begun["id"])["state"], "failed")
+        self.check_taken_back()
+
+    def test_killed_later_it_is_finished(self):
+        """From where the old one is aside the next daemon goes on. Each time the server is made a container again."""
+        for wish in ("before define old-1", "after define old-1", "before start", "after start"):
+            with self.subTest(wish):
+                operation = self.killed_at(wish)
+                self.assertEqual(operation["state"], "done", operation)
+                self.assertIn("the next one finished it", operation["text"])
+                server = self.server()
+                self.assertEqual((server["kind"], server["weight"]), ("kvm", 300))
+                self.make_a_container_again()
+
+    def make_a_container_again(self):
+        self.lab.virsh("destroy", "old-1")
+        self.lab.virsh("undefine", "old-1")
+        self.daemon.wait(lambda: "old-1" not in self.daemon.servers(), 15, "old-1 gone")
+        purged = self.ended(self.daemon.call("purge", name="old-1", confirm="old-1")["id"])
+        self.assertEqual(purged["state"], "done", purged)
+        self.assertFalse(self.containers.folder("old-1").exists())
+        self.new_container("old-1")
+        self.daemon.call("set", name="old-1", weight=300)
+
+    def check_reinstalled(self):
+        e2e.wait_until(lambda: e2e.all_running(self.daemon, ["old-1"]), 40, self.daemon.situation)
+        server = self.server()
+        self.assertEqual((server["kind"], server["maximum_bytes"], server["weight"]), ("kvm", MEMORY_BYTES, 300))
+        self.assertEqual(server["ballooning"]["state"], "on")
+        return server
+
+    def database(self):
+        return sqlite3.connect(self.daemon.dir / "store" / "aerostat.db")
+
+    def give_to(self, account):
+        """Straight into the store, which is read when a daemon starts."""
+        server_id = self.server()["id"]
+        self.daemon.stop()
+        with closing(self.database()) as store, store:
+            store.execute("INSERT INTO accounts VALUES (?, 'owner', '-', 1, 1)", (account,))
+            store.execute("INSERT INTO ownership VALUES (?, 'old-1', ?, 1)", (server_id, account))
+        self.daemon.start()
+        self.daemon.wait(lambda: all(one["connected"] for one in self.daemon.call("status")["backends"]), 15, "libvirt")
+
+    def owner_of(self, server_id):
+        with closing(self.database()) as store:
+            rows = store.execute("SELECT account FROM ownership WHERE server_id = ?", (server_id,)).fetchall()
+        return rows[0][0] if rows else None
+
+    def test_reinstalled(self):
+        self.give_to("alice")
+        status, out, err = self.daemon.cli("reinstall", "old-1", "--image", "lab", "--confirm", "old-1", timeout=90)
+        self.assertEqual((status, err), (0, ""), out + err)
+        self.assertIn("reinstalled", out)
+        server = self.check_reinstalled()
+        self.assertEqual(self.owner_of(server["id"]), "alice")
+        xml = self.lab.virsh("dumpxml", "old-1")
+        for needed in ("freePageReporting='on'", "org.aerostat.agent.0", "<stats period="):
+            self.assertIn(needed, xml)
+        self.assertTrue((self.containers.folder("old-1") / "rootfs" / "bin" / "busybox").exists())
+
+    def test_ballooned(self):
+        """It is idle: what it does not use is taken."""
+        made = self.daemon.call("reserve", **{"bytes": 1000 * MIB})
+        self.addCleanup(self.daemon.call, "release", id=made["id"])
+        e2e.wait_until(lambda: self.server()["balloon_bytes"] < MEMORY_BYTES - 20 * MIB, 40, self.daemon.situation)
+
+    def test_not_twice_while_the_old_one_is_kept(self):
+        with self.assertRaises(e2e.ControlError) as caught:
+            self.daemon.call("reinstall", name="old-1", image="lab", confirm="old-1")
+        self.assertEqual(caught.exception.kind, "conflict")
+        self.assertIn("purge", str(caught.exception))
+
+    def test_purged(self):
+        with self.assertRaises(e2e.ControlError) as caught:
+            self.daemon.call("purge", name="old-1", confirm="old-2")
+        self.assertEqual(caught.exception.kind, "invalid")
+        self.assertTrue(self.containers.folder("old-1").exists())
+        status, out, err = self.daemon.cli("purge", "old-1", "--confirm", "old-1", timeout=60)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertFalse(self.containers.folder("old-1").exists())
+        self.assertEqual(self.server()["state"], "running")
+        with self.assertRaises(e2e.ControlError) as caught:
+            self.daemon.call("purge", name="old-1", confirm="old-1")
+        self.assertEqual(caught.exception.kind, "not-found")
+
+    def test_a_virtual_machine_is_reinstalled_as_well(self):
+        """Switched off, since the lab's init does not hear a power button: that would take half a minute."""
+        self.assertEqual(self.daemon.cli("stop", "old-1", timeout=60)[0], 0)
+        status, out, err = self.daemon.cli("reinstall", "old-1", "--image", "lab", "--confirm", "old-1", timeout=90)
+        self.assertEqual((status, err), (0, ""), out + err)
+        self.assertEqual(self.owner_of(self.check_reinstalled()["id"]), "alice")
+        kept = [name for name in self.lab.domains() if name.startswith("old-1.aside")]
+        self.assertEqual(len(kept), 1, self.lab.domains())
+        self.assertEqual(list(self.daemon.servers()), ["old-1"])
+        status, out, err = self.daemon.cli("purge", "old-1", "--confirm", "old-1", timeout=60)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertEqual(list(self.lab.domains()), ["old-1"])
 
 
 if __name__ == "__main__":
