@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <glib-unix.h>
+#include "policy/facts.h"
 
 #define RETRY_MS       1000
 #define TURN_BYTES     16384
@@ -12,6 +13,10 @@
 /* A guest that says more is not read for so long: its own port then holds it up. */
 #define FLOOD_REST_MS 500
 #define SECOND_US     INT64_C(1000000)
+/* By the guest's clock a line comes so much later than others did: it has waited to be read. Clocks that drift apart, and
+ * a guest that was paused, come to the same, but go on so: then that is how they are. */
+#define LATE_US  (2 * SECOND_US)
+#define LEARN_US (3 * SECOND_US)
 
 struct AgentChannel {
     char *path;
@@ -27,6 +32,8 @@ struct AgentChannel {
     gboolean skipping; /* within a line that is too long */
     int64_t second_us; /* the second that lines are counted in */
     guint lines;
+    int64_t behind_us; /* the least that the guest's clock was seen behind ours, in this boot */
+    int64_t late_us;   /* since when lines have been late; 0: they are not */
     gboolean has_latest;
     AgentSample latest;
     int64_t heard_us;
@@ -115,6 +122,30 @@ static gboolean may_take(AgentChannel *channel, int64_t now_us)
     return channel->lines++ < LINES_A_SECOND;
 }
 
+/* How long the line has waited. */
+static int64_t waited_us(AgentChannel *channel, const AgentSample *sample, int64_t now_us)
+{
+    if (sample->uptime_us > G_MAXINT64 / 2)
+        return 0;
+    int64_t behind_us = now_us - (int64_t)sample->uptime_us;
+    gboolean first = !channel->has_latest || !g_str_equal(channel->latest.boot, sample->boot) ||
+                     channel->latest.uptime_us == UNKNOWN;
+    if (first || behind_us < channel->behind_us)
+        channel->behind_us = behind_us;
+    int64_t late_us = behind_us - channel->behind_us;
+    if (late_us < LATE_US) {
+        channel->late_us = 0;
+        return 0;
+    }
+    if (channel->late_us == 0)
+        channel->late_us = now_us;
+    if (now_us - channel->late_us < LEARN_US)
+        return late_us;
+    channel->behind_us = behind_us;
+    channel->late_us = 0;
+    return 0;
+}
+
 static void take_line(AgentChannel *channel)
 {
     AgentSample sample;
@@ -125,10 +156,11 @@ static void take_line(AgentChannel *channel)
         channel->dropped++;
         return;
     }
+    int64_t said_us = now_us - waited_us(channel, &sample, now_us);
     channel->latest = sample;
     channel->has_latest = TRUE;
     channel->heard_us = now_us;
-    channel->heard(&channel->latest, channel->user_data);
+    channel->heard(&channel->latest, said_us, channel->user_data);
 }
 
 static void take_bytes(AgentChannel *channel, const char *text, gsize length)

@@ -10,8 +10,9 @@
 
 typedef struct AgentChannel AgentChannel;
 
-/* @sample is valid during the call; the channel may not be freed within it. */
-typedef void (*AgentHeard)(const AgentSample *sample, gpointer user_data);
+/* @sample is valid during the call; the channel may not be freed within it. @said_us: when it was said: earlier than now
+ * where it waited in the port for somebody to read it. */
+typedef void (*AgentHeard)(const AgentSample *sample, int64_t said_us, gpointer user_data);
 
 /* agent_channel_new: @path: of the port's socket, copied; @user_data: (transfer full) freed with @free_data. */
 AgentChannel *agent_channel_new(const char *path, uint64_t maximum_bytes, AgentHeard heard,

@@ -41,6 +41,7 @@ static gboolean take_numbers(json_t *object, AgentSample *sample, GError **error
         const char *name;
         uint64_t *number;
     } members[] = {
+        {"uptime_us", &sample->uptime_us},
         {"psi_some_us", &sample->psi_some_us},
         {"total_bytes", &sample->total_bytes},
         {"available_bytes", &sample->available_bytes},

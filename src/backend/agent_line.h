@@ -9,7 +9,8 @@
 typedef struct {
     char version[24];
     char boot[40];
-    gboolean pressure; /* sent at once, because the guest waits for memory */
+    gboolean pressure;  /* sent at once, because the guest waits for memory */
+    uint64_t uptime_us; /* when it was said, by the guest's own clock */
     uint64_t psi_some_us;
     uint64_t total_bytes, available_bytes, free_bytes;
     uint64_t swap_in_bytes, swap_out_bytes, major_faults, refaults, oom_kills;

@@ -60,7 +60,7 @@ static uint64_t maximum_of(xmlXPathContext *context)
 #define AGENT_PATH                                                                                           \
     "string(/domain/devices/channel[@type='unix'][target/@type='virtio' and "                                \
     "target/@name='org.aerostat.agent.0']"                                                                   \
-    "/source/@path)"
+    "/source[@mode='bind']/@path)"
 #define MARK "/domain/metadata/*[local-name()='server' and namespace-uri()='" AEROSTAT_METADATA_URI "'"
 
 static FixedReason fixed_of(xmlXPathContext *context, const Definition *definition)

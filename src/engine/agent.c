@@ -1,17 +1,25 @@
 /* Agents: what guests say of themselves, as it comes; under pressure the next beat does not wait. */
 #include "engine/engine_private.h"
 
+/* A guest under pressure is looked at as often as one that waits, and costs the others no more than that, whatever it
+ * says. */
+#define HURRY_US INT64_C(200000)
+
 typedef struct {
     Engine *engine;
     Tracked *tracked;
 } Listener;
 
-static void on_heard(const AgentSample *sample, gpointer user_data)
+static void on_heard(const AgentSample *sample, int64_t said_us, gpointer user_data)
 {
     Listener *listener = user_data;
-    tracked_hear(listener->tracked, sample, g_get_monotonic_time());
-    if (sample->pressure)
-        engine_hurry(listener->engine);
+    Tracked *tracked = listener->tracked;
+    int64_t now_us = g_get_monotonic_time();
+    tracked_hear(tracked, sample, said_us);
+    if (!sample->pressure || now_us - tracked->agent_hurried_us < HURRY_US)
+        return;
+    tracked->agent_hurried_us = now_us;
+    engine_hurry(listener->engine);
 }
 
 static void follow(Engine *engine, Tracked *tracked)

@@ -399,15 +399,24 @@ static void add_stall(Tracked *tracked, const AgentSample *sample)
         tracked->stalled_us = u64_add_sat(tracked->stalled_us, u64_sub_sat(sample->psi_some_us, before));
 }
 
-void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t now_us)
+void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us)
 {
     add_stall(tracked, sample);
     tracked->agent_sample = *sample;
-    tracked->agent_us = now_us;
+    tracked->agent_us = MAX(tracked->agent_us, said_us);
     /* Its balloon may have moved since the last look, as far as to what was asked for. */
     tracked->agent_balloon_bytes =
         u64_max(tracked->latest->balloon_bytes,
                 u64_max(tracked->target_bytes, tracked->busy ? tracked->asked_bytes : 0));
+}
+
+/* Of two readings of one counter, the later: statistics are up to two seconds old when they are seen, nobody knows how
+ * much, and a counter that seems to go back and forth would seem to leap. */
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    if (a == UNKNOWN || b == UNKNOWN)
+        return a == UNKNOWN ? b : a;
+    return u64_max(a, b);
 }
 
 /* The agent's word takes the place of older statistics: the same counters of the same kernel, heard by another way. */
@@ -418,15 +427,16 @@ static void add_agent(const Tracked *tracked, ServerFacts *facts)
         return;
     facts->refaults = said->refaults;
     facts->stall_us = said->psi_some_us;
+    facts->told_us = tracked->agent_us;
+    facts->swap_in_bytes = later(facts->swap_in_bytes, said->swap_in_bytes);
+    facts->swap_out_bytes = later(facts->swap_out_bytes, said->swap_out_bytes);
+    facts->major_faults = later(facts->major_faults, said->major_faults);
     if (tracked->agent_us <= tracked->sample_us || !tracked->booted)
         return;
     facts->sample_us = tracked->agent_us;
     facts->sample_balloon_bytes = u64_min(tracked->agent_balloon_bytes, facts->maximum_bytes);
     facts->available_bytes = said->available_bytes;
     facts->unused_bytes = said->free_bytes;
-    facts->swap_in_bytes = said->swap_in_bytes;
-    facts->swap_out_bytes = said->swap_out_bytes;
-    facts->major_faults = said->major_faults;
 }
 
 static FixedReason fixed_now(const Tracked *tracked, int64_t now_us)

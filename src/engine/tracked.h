@@ -81,7 +81,8 @@ typedef struct {
 
     AgentChannel *agent; /* (nullable) owned: what its guest says by itself */
     AgentSample agent_sample;
-    int64_t agent_us;             /* when that was heard within this boot; 0 = never */
+    int64_t agent_us;             /* when that was said within this boot; 0 = never */
+    int64_t agent_hurried_us;     /* when it last moved a beat forward */
     uint64_t agent_balloon_bytes; /* the largest balloon size that can belong to it */
     uint64_t
         stalled_us; /* PSI "some" of its guest since it was first heard, over all its boots; or UNKNOWN */
@@ -100,8 +101,8 @@ void tracked_free(Tracked *tracked);
  * Returns how many bytes came back from a reclaim of ours since the last one. */
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
 
-/* tracked_hear: what its guest's agent says of itself. */
-void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t now_us);
+/* tracked_hear: what its guest's agent says of itself, and when it said so. */
+void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us);
 
 typedef struct {
     SizeSetting minimum;

@@ -12,6 +12,10 @@
 #define INCIDENT_US (INT64_C(10) * SECOND_US)
 /* Doubling the headroom five times is more than any guest grows between two samples. */
 #define STARVED_MAX 5
+/* What a guest in need may leave untouched all the same: what its kernel sets aside at boot for a crash kernel, an eighth
+ * and some for the smallest, and free pages that are too few to be used. */
+#define UNTOUCHED_PART       8
+#define UNTOUCHED_FLAT_BYTES (48 * MIB)
 /* 2^63: no size or rate here means anything beyond it, and a conversion of more would be undefined. */
 #define BYTES_MAX 9223372036854775808.0
 
@@ -64,13 +68,39 @@ static uint64_t rate_of(uint64_t now, uint64_t before, int64_t elapsed_us)
     return to_bytes((double)(now - before) * 1e6 / (double)elapsed_us);
 }
 
+/* A guest that waits for memory has touched what it has. One that has not waits for another reason, a limit within it, or
+ * says so to keep what it has no use for. (One that swaps back in after a grant has not touched it yet: that shows by its
+ * swapping.) */
+static bool may_lack(const ServerFacts *facts, const PolicyParams *params)
+{
+    uint64_t untouched = u64_add_sat(facts->maximum_bytes / UNTOUCHED_PART, UNTOUCHED_FLAT_BYTES);
+    return u64_add_sat(touched_now(facts, params), untouched) >= facts->balloon_bytes;
+}
+
 static bool seen_faulting(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                           int64_t elapsed_us)
 {
     return rate_of(facts->swap_in_bytes, state->swap_in_bytes, elapsed_us) > params->swap_in_bytes_per_s ||
-           rate_of(facts->major_faults, state->major_faults, elapsed_us) > params->major_faults_per_s ||
-           rate_of(facts->refaults, state->refaults, elapsed_us) > params->refaults_per_s ||
-           rate_of(facts->stall_us, state->stall_us, elapsed_us) > params->stall_permille * UINT64_C(1000);
+           rate_of(facts->major_faults, state->major_faults, elapsed_us) > params->major_faults_per_s;
+}
+
+/* The agent speaks at moments of its own: what grew between two of its lines did so in the time between these, however
+ * soon after other statistics the second of them came. */
+static bool told_faulting(DemandState *state, const ServerFacts *facts, const PolicyParams *params)
+{
+    int64_t told_us = facts->told_us != 0 ? facts->told_us : facts->sample_us;
+    int64_t elapsed_us = told_us - state->told_us;
+    bool first = state->told_us == 0;
+    if (!first && elapsed_us >= 0 && elapsed_us < RATE_MIN_US)
+        return false;
+    bool faulting =
+        !first && elapsed_us > 0 &&
+        (rate_of(facts->refaults, state->refaults, elapsed_us) > params->refaults_per_s ||
+         rate_of(facts->stall_us, state->stall_us, elapsed_us) > params->stall_permille * UINT64_C(1000));
+    state->told_us = told_us;
+    state->refaults = facts->refaults;
+    state->stall_us = facts->stall_us;
+    return faulting;
 }
 
 /* How long nothing is probed after that many squeezes. */
@@ -123,6 +153,8 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
 {
     int64_t elapsed_us = facts->sample_us - state->rate_us;
     bool first = state->rate_us == 0;
+    if (told_faulting(state, facts, params) && may_lack(facts, params))
+        state->faulting_until_us = now_us + params->faulting_hold_us;
     if (!first && elapsed_us >= 0 && elapsed_us < RATE_MIN_US)
         return;
     if (!first && elapsed_us >= RATE_MIN_US) {
@@ -140,8 +172,6 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
     state->rate_resident_bytes = facts->resident_bytes;
     state->swap_in_bytes = facts->swap_in_bytes;
     state->major_faults = facts->major_faults;
-    state->refaults = facts->refaults;
-    state->stall_us = facts->stall_us;
 }
 
 static void take_sample(DemandState *state, const ServerFacts *facts, const PolicyParams *params,

@@ -31,8 +31,9 @@ typedef struct {
     int64_t comfort_us;
     uint64_t swap_in_bytes; /* cumulative values at rate_us */
     uint64_t major_faults;
-    uint64_t refaults;
+    uint64_t refaults; /* cumulative values at told_us */
     uint64_t stall_us;
+    int64_t told_us;
     int64_t faulting_until_us;    /* no shrink before this */
     uint32_t starved_samples;     /* samples in a row that found the headroom nearly gone */
     uint64_t learned_floor_bytes; /* raised by distress; after the rest it fades (learned_half_life_us) */

@@ -59,6 +59,7 @@ typedef struct {
     uint64_t major_faults;
     uint64_t refaults;    /* from the agent; or UNKNOWN */
     uint64_t stall_us;    /* from the agent: PSI memory "some" total; or UNKNOWN */
+    int64_t told_us;      /* when the agent said these two; 0: with the sample */
     bool deflates_on_oom; /* the device has deflate-on-oom */
     bool booted;          /* the guest's driver has answered since the last start or reset */
     bool busy; /* a request to its hypervisor is under way: nothing new is asked of it; target_bytes is

@@ -32,6 +32,7 @@ const Member RECORDING_MEMBERS[] = {
     FACT("faults", MEMBER_COUNTER, major_faults),
     FACT("refaults", MEMBER_COUNTER, refaults),
     FACT("stall_us", MEMBER_COUNTER, stall_us),
+    FACT("told", MEMBER_TIME, told_us),
     FACT("oom_deflates", MEMBER_BOOL, deflates_on_oom),
     FACT("booted", MEMBER_BOOL, booted),
     FACT("busy", MEMBER_BOOL, busy),

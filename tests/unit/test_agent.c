@@ -89,13 +89,15 @@ typedef struct {
     int listener, guest;
     guint heard;
     AgentSample last;
+    int64_t said_us;
     AgentChannel *channel;
 } Port;
 
-static void on_heard(const AgentSample *sample, gpointer user_data)
+static void on_heard(const AgentSample *sample, int64_t said_us, gpointer user_data)
 {
     Port *port = user_data;
     port->heard++;
+    port->said_us = said_us;
     port->last = *sample;
 }
 
@@ -215,6 +217,44 @@ static void test_again(void)
     port_close(&port);
 }
 
+static void say_at(Port *port, const char *boot, int64_t uptime_us)
+{
+    g_autofree char *line = g_strdup_printf(
+        "{\"v\":1,\"version\":\"1\",\"why\":\"period\",\"boot\":\"%s\",\"uptime_us\":%" G_GINT64_FORMAT
+        ",\"total_bytes\":1000,\"available_bytes\":600,\"free_bytes\":500}\n",
+        boot, uptime_us);
+    guint heard = port->heard;
+    say(port, line, strlen(line));
+    while (port->heard == heard)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+/* Lines that waited in the port are as old as they are; a guest whose clock stood still is believed again soon. */
+static void test_late(void)
+{
+    Port port;
+    port_open(&port);
+    const int64_t up_us = INT64_C(100000000), second_us = 1000000;
+    int64_t began_us = g_get_monotonic_time();
+    say_at(&port, "b", up_us);
+    say_at(&port, "b", up_us - 60 * second_us);
+    g_assert_cmpint(g_get_monotonic_time() - port.said_us, >=, 60 * second_us);
+    say_at(&port, "b", up_us - 59 * second_us);
+    g_assert_cmpint(g_get_monotonic_time() - port.said_us, >=, 59 * second_us);
+    say_at(&port, "b", up_us + g_get_monotonic_time() - began_us);
+    g_assert_cmpint(port.said_us, >=, began_us);
+    say_at(&port, "c", second_us); /* another boot */
+    g_assert_cmpint(port.said_us, >=, began_us);
+    for (int i = 0; i < 20 && g_get_monotonic_time() - began_us < 10 * second_us; i++) {
+        say_at(&port, "d", i == 0 ? 60 * second_us : g_get_monotonic_time() - began_us);
+        if (i == 1)
+            g_assert_cmpint(g_get_monotonic_time() - port.said_us, >, 50 * second_us);
+        turn_for(200);
+    }
+    g_assert_cmpint(g_get_monotonic_time() - port.said_us, <, second_us);
+    port_close(&port);
+}
+
 static void test_nobody(void)
 {
     g_autoptr(AgentChannel) channel = agent_channel_new("/nowhere/port", 2000, on_heard, NULL, NULL);
@@ -233,6 +273,7 @@ int main(int argc, char **argv)
     g_test_add_func("/agent/channel/garbage", test_garbage);
     g_test_add_func("/agent/channel/flood", test_flood);
     g_test_add_func("/agent/channel/again", test_again);
+    g_test_add_func("/agent/channel/late", test_late);
     g_test_add_func("/agent/channel/nobody", test_nobody);
     return g_test_run();
 }

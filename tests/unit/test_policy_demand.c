@@ -252,6 +252,47 @@ static void test_faulting(void)
     }
 }
 
+/* Statistics soon before or after an agent's line do not make its counters grow faster than they do. */
+static void test_told(void)
+{
+    Rig rig = rig_new(8 * GIB, 4 * GIB, GIB);
+    rig.facts.stall_us = 0;
+    rig.facts.told_us = rig.now_us;
+    for (int i = 0; i < 10; i++) {
+        rig_next(&rig, 970 * 1000, 4 * GIB, GIB); /* other statistics */
+        rig.facts.stall_us += 9 * 1000;
+        rig.facts.told_us = rig.now_us + 30 * 1000;
+        rig_next(&rig, 30 * 1000, 4 * GIB, GIB);
+        g_assert_false(rig.demand.faulting);
+    }
+    rig_next(&rig, 970 * 1000, 4 * GIB, GIB);
+    rig.facts.stall_us += 11 * 1000;
+    rig.facts.told_us = rig.now_us + 30 * 1000;
+    rig_next(&rig, 30 * 1000, 4 * GIB, GIB);
+    g_assert_true(rig.demand.faulting);
+}
+
+/* An agent whose guest has not touched what it has is not believed that it waits for memory. */
+static void test_faulting_untouched(void)
+{
+    static const struct {
+        uint64_t resident;
+        bool believed;
+    } cases[] = {{UNKNOWN, true}, {4 * GIB, true}, {3 * GIB, true}, {3 * GIB - 65 * MIB, false}, {0, false}};
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        for (int sign = REFAULTS; sign <= STALL; sign++) {
+            Rig rig = rig_new(8 * GIB, 4 * GIB, GIB);
+            uint64_t *counter = sign == STALL ? &rig.facts.stall_us : &rig.facts.refaults;
+            rig.facts.resident_bytes = cases[i].resident;
+            *counter = 0;
+            rig_next(&rig, SECOND_US, 4 * GIB, GIB);
+            *counter += GIB;
+            rig_next(&rig, SECOND_US, 4 * GIB, GIB);
+            g_assert_cmpint(rig.demand.faulting, ==, cases[i].believed);
+        }
+    }
+}
+
 /* Faulting soon after a shrink: the cache that was taken counts as working set, and is let go again in time,
  * however often the guest is looked at. */
 static void test_cache_learning(void)
@@ -366,6 +407,8 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/demand/comfort-fades", test_comfort_fades);
     g_test_add_func("/policy/demand/starved", test_starved);
     g_test_add_func("/policy/demand/faulting", test_faulting);
+    g_test_add_func("/policy/demand/told", test_told);
+    g_test_add_func("/policy/demand/faulting-untouched", test_faulting_untouched);
     g_test_add_func("/policy/demand/cache-learning", test_cache_learning);
     g_test_add_func("/policy/demand/cache-not-learnt", test_cache_not_learnt);
     g_test_add_func("/policy/demand/distress", test_distress);

@@ -524,6 +524,71 @@ static void test_states(Desk *desk, gconstpointer data)
     g_assert_cmpstr(tracked_state(desk->tracked), ==, "off");
 }
 
+static AgentSample claim(uint64_t available, uint64_t stall_us)
+{
+    return (AgentSample){.version = "1",
+                         .boot = "a",
+                         .uptime_us = UNKNOWN,
+                         .psi_some_us = stall_us,
+                         .total_bytes = MAX_BYTES,
+                         .available_bytes = available,
+                         .free_bytes = available / 2,
+                         .swap_in_bytes = UNKNOWN,
+                         .swap_out_bytes = UNKNOWN,
+                         .major_faults = 100,
+                         .refaults = 7,
+                         .oom_kills = UNKNOWN};
+}
+
+/* The newest word counts, whoever brought it; of counters the later. */
+static void test_agent(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    AgentSample said = claim(3 * GIB, 5000);
+    desk->facts.major_faults = 99;
+    tracked_hear(desk->tracked, &said, desk->now_us + 500 * MS);
+    const ServerFacts *facts = look(desk, S / 2);
+    g_assert_cmpint(facts->sample_us, ==, desk->now_us);
+    g_assert_cmpint(facts->told_us, ==, desk->now_us);
+    g_assert_cmpuint(facts->available_bytes, ==, 3 * GIB);
+    g_assert_cmpuint(facts->major_faults, ==, 100);
+    g_assert_cmpuint(facts->refaults, ==, 7);
+    g_assert_cmpuint(facts->stall_us, ==, 5000);
+    int64_t told_us = facts->told_us;
+    facts = live(desk);
+    g_assert_cmpint(facts->sample_us, >, told_us);
+    g_assert_cmpint(facts->told_us, ==, told_us);
+    g_assert_cmpuint(facts->available_bytes, ==, desk->facts.available_bytes);
+    g_assert_cmpuint(facts->major_faults, ==, 100);
+    /* What waited to be read is older than what has been seen since. */
+    said = claim(GIB / 2, 6000);
+    tracked_hear(desk->tracked, &said, told_us - S);
+    facts = look(desk, 100 * MS);
+    g_assert_cmpuint(facts->available_bytes, ==, desk->facts.available_bytes);
+    g_assert_cmpint(facts->told_us, ==, told_us);
+    g_assert_cmpuint(desk->tracked->stalled_us, ==, 1000);
+}
+
+/* While its balloon grows, the larger size it may have had is the safe one. After a reset nothing of before counts, and
+ * stall is added up. */
+static void test_agent_pairing(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    AgentSample said = claim(GIB, 5000);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_hear(desk->tracked, &said, desk->now_us + MS);
+    desk->facts.balloon_bytes = 2 * GIB + GIB / 2;
+    g_assert_cmpuint(look(desk, 100 * MS)->sample_balloon_bytes, ==, 3 * GIB);
+    desk->facts.boot_count++;
+    const ServerFacts *facts = look(desk, 100 * MS);
+    g_assert_true(facts->refaults == UNKNOWN && facts->stall_us == UNKNOWN && facts->told_us == 0);
+    said = claim(GIB, 300);
+    g_strlcpy(said.boot, "b", sizeof said.boot);
+    tracked_hear(desk->tracked, &said, desk->now_us + MS);
+    g_assert_cmpuint(desk->tracked->stalled_us, ==, 300);
+    g_assert_false(look(desk, 100 * MS)->booted); /* an agent is no driver */
+}
+
 #define ADD(name, test) g_test_add("/tracked/" name, Desk, NULL, desk_begin, test, desk_end)
 
 int main(int argc, char **argv)
@@ -539,6 +604,8 @@ int main(int argc, char **argv)
     ADD("sample/age", test_sample_age);
     ADD("sample/unknown", test_unknown_statistics);
     ADD("sample/unresponsive", test_unresponsive);
+    ADD("agent/newest", test_agent);
+    ADD("agent/pairing", test_agent_pairing);
     ADD("boot/no-driver", test_no_driver);
     ADD("boot/grace-stands-still", test_grace_stands_still);
     ADD("boot/clock-set-back", test_clock_set_back);
