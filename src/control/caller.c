@@ -24,7 +24,7 @@ static char *local_name(uid_t uid)
 /* What a caller says of itself must not look like anything else in the audit. */
 static char *source_of(const ControlRequest *request)
 {
-    if (!request->from)
+    if (!request->from || !request->peer->relays)
         return g_strdup("local");
     g_autofree char *clean = error_printable(request->from, -1, 64);
     return g_strconcat("web ", clean, NULL);
@@ -79,6 +79,13 @@ gboolean caller_identify(const ControlRequest *request, Store *store, ControlCal
     *ret = caller;
     caller = (ControlCaller){0};
     return TRUE;
+}
+
+char *caller_source(const ControlRequest *request)
+{
+    if (request->from && request->peer->relays)
+        return source_of(request);
+    return g_strdup_printf("uid %u", (unsigned)request->peer->uid);
 }
 
 void caller_clear(ControlCaller *caller)

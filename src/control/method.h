@@ -12,7 +12,8 @@ typedef enum {
     ACCESS_ACCOUNT, /* operators and owners; the method itself leaves out what is not the caller's */
     ACCESS_SERVER, /* operators, and the owner of the server that params' `name` names: it is in call->server */
     ACCESS_SERVER_OR_ALL, /* the same, and `name` may be missing: then call->server is NULL, and as ACCESS_ACCOUNT */
-    ACCESS_OPERATOR, /* operators */
+    ACCESS_OPERATOR,        /* operators */
+    ACCESS_OPERATOR_SERVER, /* operators, with the server that `name` names in call->server */
 } Access;
 
 typedef struct {
@@ -45,7 +46,7 @@ typedef struct {
 
 /* One per file; methods.c lists them. */
 extern const MethodTable methods_host, methods_server, methods_reservation, methods_record, methods_doctor,
-    methods_operation, methods_reinstall;
+    methods_operation, methods_reinstall, methods_login, methods_account, methods_token, methods_history;
 /* All of them, for tests. */
 extern const MethodTable *const METHOD_TABLES[];
 extern const guint N_METHOD_TABLES;
@@ -53,10 +54,25 @@ extern const guint N_METHOD_TABLES;
 /* call_audit: an entry for what this call is about to do; @name, @before, @after: (nullable), borrowed. */
 AuditEntry call_audit(const Call *call, const char *name, const char *before, const char *after);
 
+/* call_defer: the answer comes later: a copy of the call (with neither server nor request), and where the answer goes. The
+ * method returns NULL without error, and pending_finish() is called once. */
+typedef struct {
+    Call call;
+    ControlCaller caller;
+    ControlReply *reply;
+} Pending;
+Pending *call_defer(Call *call);
+/* @pending, @result: (transfer full); @result NULL: @error says why, and a refused change is written into the audit. */
+void pending_finish(Pending *pending, json_t *result, const GError *error);
+
 /* call_find: a server of this name that the caller may see. NULL with AEROSTAT_ERROR_NOT_FOUND, in the same words whether
  * there is none or it is somebody else's. */
 Tracked *call_find(const Call *call, const char *name, GError **error);
 gboolean call_may_see(const Call *call, const Tracked *tracked);
+
+/* call_text: a member that must be a string of at most @max bytes of one line; @required or not (then *ret is NULL). */
+gboolean call_text(const Call *call, const char *name, gboolean required, gsize max, const char **ret,
+                   GError **error);
 
 /* call_needs_store: FALSE with AEROSTAT_ERROR_UNAVAILABLE when there is none. */
 gboolean call_needs_store(const Call *call, GError **error);

@@ -1,13 +1,15 @@
 /* From a method's name to its function, and who may call it. */
 #include "control/methods.h"
+#include <string.h>
 #include "base/error.h"
 #include "base/json.h"
 #include "control/method.h"
 
 /* A new file of methods adds its table here. */
 const MethodTable *const METHOD_TABLES[] = {
-    &methods_host,   &methods_server,    &methods_reservation, &methods_record,
-    &methods_doctor, &methods_operation, &methods_reinstall,
+    &methods_host,    &methods_server,    &methods_reservation, &methods_record,
+    &methods_doctor,  &methods_operation, &methods_reinstall,   &methods_login,
+    &methods_account, &methods_token,     &methods_history,
 };
 const guint N_METHOD_TABLES = G_N_ELEMENTS(METHOD_TABLES);
 
@@ -84,6 +86,7 @@ static gboolean may_call(const Call *call, GError **error)
             return TRUE;
         break;
     case ACCESS_OPERATOR:
+    case ACCESS_OPERATOR_SERVER:
         if (role == ROLE_OPERATOR)
             return TRUE;
         break;
@@ -101,8 +104,9 @@ static gboolean may_call(const Call *call, GError **error)
 
 static gboolean find_server(Call *call, GError **error)
 {
-    gboolean all = call->row->access == ACCESS_SERVER_OR_ALL;
-    if (call->row->access != ACCESS_SERVER && (!all || !json_object_get(call->params, "name")))
+    Access access = call->row->access;
+    gboolean optional = access == ACCESS_SERVER_OR_ALL && json_object_get(call->params, "name");
+    if (access != ACCESS_SERVER && access != ACCESS_OPERATOR_SERVER && !optional)
         return TRUE;
     const char *name = NULL;
     if (!json_member_string(call->params, "name", TRUE, &name, error))
@@ -122,6 +126,52 @@ static void audit_refusal(Call *call, const GError *error)
         g_strdup_printf("%s: %s", error_code_name((AerostatError)error->code), error->message);
     entry.result = result;
     store_audit_later(call->store, &entry);
+}
+
+Pending *call_defer(Call *call)
+{
+    Pending *pending = g_new0(Pending, 1);
+    pending->reply = control_request_defer(call->request);
+    pending->caller = *call->caller;
+    pending->caller.account = g_strdup(call->caller->account);
+    pending->caller.who = g_strdup(call->caller->who);
+    pending->caller.from = g_strdup(call->caller->from);
+    pending->call = *call;
+    pending->call.caller = &pending->caller;
+    pending->call.params = json_incref(call->params);
+    pending->call.server = NULL;
+    pending->call.request = NULL;
+    return pending;
+}
+
+void pending_finish(Pending *pending, json_t *result, const GError *error)
+{
+    if (!result)
+        audit_refusal(&pending->call, error);
+    control_reply_finish(pending->reply, result, error);
+    json_decref(pending->call.params);
+    caller_clear(&pending->caller);
+    g_free(pending);
+}
+
+gboolean call_text(const Call *call, const char *name, gboolean required, gsize max, const char **ret,
+                   GError **error)
+{
+    GError *problem = NULL;
+    *ret = NULL;
+    if (!json_member_string(call->params, name, required, ret, &problem)) {
+        if (problem)
+            g_propagate_error(error, problem);
+        return problem == NULL;
+    }
+    gboolean one_line = TRUE;
+    for (const char *c = *ret; *c; c++)
+        one_line = one_line && !g_ascii_iscntrl(*c);
+    if (strlen(*ret) <= max && one_line)
+        return TRUE;
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID, "%s must be one line of at most %zu bytes",
+                name, max);
+    return FALSE;
 }
 
 static json_t *run(Call *call, GError **error)

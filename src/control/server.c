@@ -75,11 +75,13 @@ static gboolean identify(const ControlServer *server, int fd, ControlPeer *ret)
     socklen_t size = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return FALSE;
+    gboolean manages = peer.uid == 0 || peer.uid == geteuid() || peer_in_group(fd, peer.gid, server->group);
     *ret = (ControlPeer){
         .uid = peer.uid,
         .gid = peer.gid,
         .pid = peer.pid,
-        .operator_ = peer.uid == 0 || peer.uid == geteuid() || peer_in_group(fd, peer.gid, server->group),
+        .operator_ = manages,
+        .relays = manages || peer.uid == server->web_uid,
     };
     return TRUE;
 }

@@ -17,6 +17,7 @@ typedef struct {
     gid_t gid;
     pid_t pid;
     gboolean operator_; /* root, the daemon's own user, or a member of the control group */
+    gboolean relays;    /* ... or the web server's user: asks for others, and is believed where they sit */
 } ControlPeer;
 
 /* One call; everything is borrowed for the time of the dispatch. */

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "control/login.h"
 #include "control/methods.h"
 #include "engine/engine.h"
 #include "manage/manage.h"
@@ -126,7 +127,9 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
         return FALSE;
     EngineOptions options = {.config = config, .store = store, .mode = starting_mode(config, store)};
     engine = engine_new(&options);
+    g_autoptr(Login) login = login_new(store);
     methods.store = store;
+    methods.login = login;
     methods.engine = engine;
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
     add_backends(engine, config);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/ballooning.h"
+#include "engine/chronicle.h"
 #include "engine/engine_private.h"
 #include "engine/pool.h"
 #include "engine/record.h"
@@ -240,6 +241,8 @@ void engine_decide(Engine *engine)
     set_state(engine, state_now(engine));
     engine_act(engine, now_us);
     engine_ask_fresh(engine);
+    if (engine->chronicle)
+        chronicle_beat(engine->chronicle, engine, engine->wall_s());
     engine_emit(engine, ENGINE_EVENT_BEAT, NULL);
     for (guint i = 0; i < engine->servers->len; i++)
         engine_emit(engine, ENGINE_EVENT_SERVER, engine->servers->pdata[i]);
@@ -285,8 +288,10 @@ Engine *engine_new(const EngineOptions *options)
     engine->host.first_grant_p50_us = engine->host.first_grant_p99_us = UNKNOWN;
     engine->host.pressure_some_avg10 = -1;
     engine->started_us = g_get_monotonic_time();
-    if (engine->store)
+    if (engine->store) {
+        engine->chronicle = chronicle_new(engine->store);
         reservations_load(engine);
+    }
     return engine;
 }
 
@@ -312,6 +317,7 @@ void engine_free(Engine *engine)
     engine_looking_clear(engine);
     g_ptr_array_unref(engine->reservations);
     g_ptr_array_unref(engine->records);
+    chronicle_free(engine->chronicle);
     g_array_unref(engine->facts);
     g_array_unref(engine->tracks);
     g_free(engine->proc);

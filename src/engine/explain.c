@@ -226,6 +226,9 @@ GPtrArray *explain_problems(Engine *engine)
 {
     GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
     add_host_state(problems, engine);
+    g_autofree char *unwritten = engine_store(engine) ? store_problem(engine_store(engine)) : NULL;
+    if (unwritten)
+        add(problems, "History cannot be recorded now: %s. Memory is shared all the same.", unwritten);
     for (guint i = 0; i < engine_backends(engine)->len; i++) {
         const EngineBackend *known = engine_backends(engine)->pdata[i];
         if (!known->connected)

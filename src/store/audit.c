@@ -100,7 +100,7 @@ GPtrArray *store_audit_read(Store *store, const AuditQuery *query, GError **erro
         "SELECT a.id, a.time_us, a.who, a.source, a.action, a.name, a.server_id, a.before, a.after, a.result"
         " FROM audit AS a LEFT JOIN ownership AS o ON o.server_id = a.server_id"
         " WHERE (?1 = 0 OR a.id < ?1) AND (?2 IS NULL OR a.name = ?2) AND (?3 IS NULL OR a.server_id = ?3)"
-        "   AND (?4 IS NULL OR (o.account = ?4 AND a.time_us >= o.since_us))"
+        "   AND (?4 IS NULL OR (o.account = ?4 AND a.time_us >= o.since_us AND a.action <> 'own'))"
         " ORDER BY a.id DESC LIMIT ?5",
         "ittti", query->before, query->name, query->server_id, query->owner,
         (int64_t)(query->limit ? query->limit : LIMIT_DEFAULT));

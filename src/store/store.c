@@ -17,15 +17,27 @@ Store *store_open(const char *folder, GError **error)
     g_autoptr(Store) store = g_new0(Store, 1);
     store->db = db;
     store->owners = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    store->history = history_buffer_new();
+    store->asks = g_hash_table_new(NULL, NULL);
     store->worker = worker_new(path);
     return store_load_owners(store, error) ? g_steal_pointer(&store) : NULL;
+}
+
+static gboolean flush_history(sqlite3 *db, gpointer history, GError **error)
+{
+    return db && history_buffer_flush(history, db, error);
 }
 
 void store_free(Store *store)
 {
     if (!store)
         return;
+    /* What has not been written yet is worth a try. */
+    worker_do(store->worker, flush_history, store->history, NULL);
     worker_free(store->worker);
+    history_cancel_asks(store);
+    g_hash_table_unref(store->asks);
+    history_buffer_free(store->history);
     sqlite3_close_v2(store->db);
     g_hash_table_unref(store->owners);
     g_free(store);

@@ -1,13 +1,16 @@
 /* The store's inside, shared by its files: the connections, and how a change is made whole. */
 #pragma once
 #include "store/database.h"
+#include "store/history_private.h"
 #include "store/store.h"
 #include "store/worker.h"
 
 struct Store {
     sqlite3 *db; /* the engine thread's */
     Worker *worker;
-    GHashTable *owners; /* server id -> account */
+    GHashTable *owners;     /* server id -> account */
+    HistoryBuffer *history; /* the worker's, but for its life */
+    GHashTable *asks;       /* of HistoryAsk: questions that have not been answered */
 };
 
 /* In a transaction that store_change() has begun. */

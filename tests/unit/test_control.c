@@ -33,10 +33,10 @@ static json_t *dispatch(ControlRequest *request, gpointer user_data, GError **er
     Fixture *fixture = user_data;
     const char *method = request->method;
     json_t *params = request->params;
-    fixture->calls++;
-    fixture->caller = *request->peer;
     if (strcmp(method, "events") == 0)
         return json_pack("{s:b}", "subscribed", 1);
+    fixture->calls++;
+    fixture->caller = *request->peer;
     if (strcmp(method, "echo") == 0)
         return json_incref(params);
     if (strcmp(method, "large") == 0) {
