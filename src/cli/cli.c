@@ -17,7 +17,8 @@ const CliVerb *const cli_verbs[] = {
     &verb_status,  &verb_list,       &verb_show,       &verb_explain,   &verb_doctor,  &verb_top,
     &verb_journal, &verb_events,     &verb_set,        &verb_mode,      &verb_reserve, &verb_release,
     &verb_record,  &verb_ballooning, &verb_start,      &verb_shutdown,  &verb_restart, &verb_stop,
-    &verb_create,  &verb_images,     &verb_operations, &verb_reinstall, &verb_purge,
+    &verb_create,  &verb_images,     &verb_operations, &verb_reinstall, &verb_purge,   &verb_user,
+    &verb_own,     &verb_token,      &verb_audit,      &verb_history,
 };
 const gsize cli_n_verbs = G_N_ELEMENTS(cli_verbs);
 
@@ -53,6 +54,8 @@ void cli_init(Cli *cli, FILE *out, FILE *err)
     cli->width = cli->is_tty ? terminal_width(fd) : 0;
     const char *path = g_getenv("AEROSTAT_SOCKET");
     cli->socket_path = g_strdup(path != NULL && *path != '\0' ? path : CLI_DEFAULT_SOCKET);
+    const char *token = g_getenv("AEROSTAT_TOKEN");
+    cli->token = token != NULL && *token != '\0' ? g_strdup(token) : NULL;
     cli->operands = g_ptr_array_new();
     cli->values = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 }
@@ -63,6 +66,7 @@ void cli_clear(Cli *cli)
     g_clear_pointer(&cli->operands, g_ptr_array_unref);
     g_clear_pointer(&cli->values, g_hash_table_unref);
     g_clear_pointer(&cli->socket_path, g_free);
+    g_clear_pointer(&cli->token, g_free);
 }
 
 void cli_complain(const Cli *cli, const char *format, ...)
@@ -84,6 +88,8 @@ ControlClient *cli_connect(Cli *cli)
     cli->client = control_client_open(cli->socket_path, &error);
     if (cli->client == NULL)
         cli_complain(cli, "%s", error->message);
+    else if (cli->token != NULL)
+        control_client_set_token(cli->client, cli->token);
     return cli->client;
 }
 

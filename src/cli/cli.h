@@ -35,6 +35,7 @@ typedef struct {
 struct Cli {
     const CliVerb *verb;
     char *socket_path;
+    char *token; /* (nullable) who asks, instead of the user who runs this */
     gboolean json, help, version;
     gboolean is_tty, colour; /* of standard output */
     int width;               /* of the terminal; 0 when there is none: then nothing is cut */
@@ -47,7 +48,7 @@ struct Cli {
 extern const CliVerb verb_status, verb_list, verb_show, verb_explain, verb_mode, verb_set, verb_journal,
     verb_events, verb_top, verb_reserve, verb_release, verb_record, verb_doctor, verb_ballooning, verb_start,
     verb_shutdown, verb_restart, verb_stop, verb_create, verb_images, verb_operations, verb_reinstall,
-    verb_purge;
+    verb_purge, verb_user, verb_own, verb_token, verb_audit, verb_history;
 extern const CliVerb *const cli_verbs[];
 extern const gsize cli_n_verbs;
 

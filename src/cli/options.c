@@ -6,6 +6,7 @@
 
 static const CliOption global_options[] = {
     {"socket", 's', "PATH", "the daemon's control socket (also: AEROSTAT_SOCKET)"},
+    {"token-file", 'T', "PATH", "who asks: a token from a file (also: AEROSTAT_TOKEN)"},
     {"json", 'j', NULL, "print JSON, sizes as integers of bytes"},
     {"help", 'h', NULL, "show this help, or a command's"},
     {"version", 'V', NULL, "show the version"},
@@ -114,6 +115,26 @@ static gboolean complain_option(const Cli *cli, const char *word)
     return FALSE;
 }
 
+/* Its first word, as `aerostat token add` prints it. */
+static gboolean read_token(Cli *cli, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, &error)) {
+        cli_complain(cli, "--token-file: %s", error->message);
+        return FALSE;
+    }
+    g_strstrip(text);
+    if (*text == '\0' || strpbrk(text, " \t\r\n") != NULL) {
+        cli_complain(cli, "--token-file %s: it should hold one token, as \"aerostat token add\" prints it",
+                     path);
+        return FALSE;
+    }
+    g_free(cli->token);
+    cli->token = g_steal_pointer(&text);
+    return TRUE;
+}
+
 static gboolean store(Cli *cli, const CliOption *option, const char *value)
 {
     if (option->argument == NULL && value != NULL) {
@@ -123,6 +144,8 @@ static gboolean store(Cli *cli, const CliOption *option, const char *value)
     if (strcmp(option->name, "socket") == 0) {
         g_free(cli->socket_path);
         cli->socket_path = g_strdup(value);
+    } else if (strcmp(option->name, "token-file") == 0) {
+        return read_token(cli, value);
     } else if (strcmp(option->name, "json") == 0) {
         cli->json = TRUE;
     } else if (strcmp(option->name, "help") == 0) {

@@ -19,6 +19,7 @@
 struct ControlClient {
     int fd;
     char *path;
+    char *token; /* (nullable) */
     json_int_t last_id;
     GByteArray *in;
     gsize searched; /* this much of it is known to hold no newline */
@@ -81,7 +82,14 @@ void control_client_free(ControlClient *client)
     g_byte_array_unref(client->in);
     g_queue_clear_full(&client->events, (GDestroyNotify)json_decref);
     g_free(client->path);
+    g_free(client->token);
     g_free(client);
+}
+
+void control_client_set_token(ControlClient *client, const char *token)
+{
+    g_free(client->token);
+    client->token = g_strdup(token);
 }
 
 int control_client_fd(const ControlClient *client)
@@ -244,6 +252,8 @@ json_t *control_client_call(ControlClient *client, const char *method, json_t *p
     g_autoptr(json_t) request = json_pack("{s:s, s:I, s:s}", "jsonrpc", "2.0", "id", id, "method", method);
     if (params != NULL)
         json_object_set_new(request, "params", params);
+    if (client->token != NULL)
+        json_object_set_new(request, "auth", json_pack("{s:s}", "token", client->token));
     g_autofree char *line = json_line(request);
     if (!send_all(client, line, deadline_us, error))
         return NULL;

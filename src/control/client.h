@@ -12,6 +12,9 @@ ControlClient *control_client_open(const char *socket_path, GError **error);
 void control_client_free(ControlClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlClient, control_client_free)
 
+/* control_client_set_token: every call from now on is asked in the name of this token's account. */
+void control_client_set_token(ControlClient *client, const char *token);
+
 /* control_client_call: @params (transfer full, nullable). Returns (transfer full) the result, or NULL with the error the
  * daemon sent (code from error_code_from_name()), or AEROSTAT_ERROR_TIMEOUT after @timeout_ms. */
 json_t *control_client_call(ControlClient *client, const char *method, json_t *params, int timeout_ms,
