@@ -121,17 +121,17 @@ class Bench:
     def reporting_parts(self):
         if "compare" in self.parts:
             for number, round_scenarios in enumerate(self.plan.rounds):
-                self.round(number, round_scenarios, self.managers, swap=True)
+                self.guarded(f"round {number}", lambda n=number, r=round_scenarios: self.round(n, r, self.managers, swap=True))
         if "variants" in self.parts:
-            self.round(100, self.plan.variant, self.managers, swap=False)
+            self.guarded("no swap", lambda: self.round(100, self.plan.variant, self.managers, swap=False))
         for part in ("latency", "donor", "stopped", "steady"):
             if part in self.parts:
                 self.guarded(part, getattr(self, part))
 
     def silent_parts(self):
         ours = [one for one in self.managers if one.name != "static"]
-        self.round(200, self.plan.variant, ours, swap=True)
-        self.round(300, self.plan.variant, ours, swap=False)
+        for number, swap in ((200, True), (300, False)):
+            self.guarded("swap" if swap else "no swap", lambda n=number, s=swap: self.round(n, self.plan.variant, ours, s))
 
     def guarded(self, part, action):
         """A part that fails is said and fails the run, and the others go on."""
@@ -302,12 +302,15 @@ def main(arguments):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         bench.run()
-    except KeyboardInterrupt:
-        bench.failed = True
-        bench.note("stopped before its end")
     except aerolab.LabUnavailable as error:
         print(f"SKIP: {error}")
         return 0
+    except KeyboardInterrupt:
+        bench.failed = True
+        bench.note("stopped before its end")
+    except LabError as error:
+        bench.failed = True
+        bench.note(f"failed: {str(error)[:300]}")
     write(bench.results, bench.options, (time.monotonic() - bench.started) / 60)
     return 1 if bench.failed else 0
 

@@ -52,6 +52,9 @@ class Stage:
 
     def set_swap(self, on):
         if on != self.swap:
+            # With all of its memory a guest can take back at once what it has swapped out.
+            self.quiet()
+            self.set_balloons({name: MAXIMUM_BYTES for name in self.names})
             self.all(lambda guest: guest.send("swap on" if on else "swap off", timeout=60))
             self.swap = on
 

@@ -144,8 +144,14 @@ int boot_swap(bool on)
     char path[32];
     if (!boot_find_disk("swap", path, sizeof path))
         return -1;
-    if (!on)
-        return swapoff(path);
+    if (!on) {
+        int result;
+        do
+            /* A worker that ends interrupts it. */
+            result = swapoff(path);
+        while (result < 0 && errno == EINTR);
+        return result;
+    }
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return -1;
