@@ -1,0 +1,99 @@
+"""A daemon killed 200 times while settings change: what was acknowledged is there, whole, and in the audit."""
+
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import e2e
+
+KILLS, LIMIT_S = 200, 80
+
+
+def call(sock, method, params):
+    sock.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n").encode())
+    answer = b""
+    while not answer.endswith(b"\n"):
+        part = sock.recv(65536)
+        if not part:
+            raise OSError("closed")
+        answer += part
+    return json.loads(answer)
+
+
+class Killed(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = Path(folder.name)
+        self.socket = self.dir / "socket"
+        (self.dir / "conf").write_text(f"[host]\npool=4G\n[libvirt]\nuri=test:///default\n[control]\n"
+                                       f"socket={self.socket}\n[store]\npath={self.dir}/state\n", encoding="utf-8")
+
+    def connect(self, daemon):
+        while True:
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.connect(str(self.socket))
+                sock.settimeout(5)
+                return sock
+            except OSError:
+                sock.close()
+                self.assertIsNone(daemon.poll(), "the daemon did not start")
+                time.sleep(0.005)
+
+    def change_until_killed(self, daemon, told):
+        """Settings that belong together, until the daemon is gone; the last revision that was acknowledged."""
+        with self.connect(daemon) as sock:
+            killer = threading.Timer(0.02 + random.random() * 0.25, daemon.send_signal, (signal.SIGKILL,))
+            killer.start()
+            try:
+                while True:
+                    n = (told + 1) % 1000 + 1
+                    answer = call(sock, "set", {"name": "test", "minimum_bytes": n << 20, "weight": n})
+                    told = answer["result"]["revision"] if "result" in answer else told
+            except OSError:
+                pass
+            killer.join()
+        daemon.wait()
+        return told
+
+    def check(self, told):
+        with sqlite3.connect(self.dir / "state" / "aerostat.db") as base:
+            self.assertEqual(base.execute("PRAGMA integrity_check").fetchone(), ("ok",))
+            row = base.execute("SELECT minimum_bytes, weight, revision FROM server_settings").fetchone()
+            audit = base.execute("SELECT count(*) FROM audit WHERE action = 'set' AND result = 'done'").fetchone()[0]
+        base.close()
+        minimum, weight, revision = row or (0, 0, 0)
+        self.assertEqual(minimum, weight << 20, "half a setting")
+        self.assertEqual(revision, audit, "a change without its audit entry, or the other way round")
+        self.assertIn(revision, (told, told + 1), "an acknowledged change is missing")
+        return revision
+
+    def test_killed_again_and_again(self):
+        end, told = time.monotonic() + LIMIT_S, 0
+        for kill in range(KILLS):
+            if time.monotonic() > end:
+                print(f"# {kill} kills in {LIMIT_S} s")
+                break
+            # pylint: disable-next=consider-using-with
+            daemon = subprocess.Popen([e2e.program("aerostatd"), "--config", str(self.dir / "conf")],
+                                      stderr=subprocess.DEVNULL)
+            told = self.check(self.change_until_killed(daemon, told))
+            if os.path.exists(self.socket):
+                os.unlink(self.socket)
+        self.assertGreater(told, KILLS // 2)
+        print(f"# {told} settings")
+
+
+if __name__ == "__main__":
+    sys.exit(e2e.main(needs_lab=False))
