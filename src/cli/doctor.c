@@ -55,11 +55,12 @@ static int run_doctor(Cli *cli)
     g_autoptr(json_t) result = cli_call(cli, "doctor", params);
     if (result == NULL)
         return CLI_FAILED;
-    json_t *findings = json_object_get(result, "findings"), *finding;
-    size_t i;
+    json_t *findings = json_object_get(result, "findings");
     if (cli->json) {
         cli_print_json(cli, result, FALSE);
     } else {
+        json_t *finding;
+        size_t i;
         json_array_foreach(findings, i, finding) print_finding(cli, finding);
         print_summary(cli, findings);
     }

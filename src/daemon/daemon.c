@@ -140,6 +140,8 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     g_message("aerostatd " AEROSTAT_VERSION " listens on %s, mode %s", config->control_socket,
               options.mode == MODE_MANAGE ? "manage" : "observe");
     run_loop();
+    /* Calls until the control server is gone read it through their pointer to methods. */
+    // cppcheck-suppress redundantAssignment
     methods.manage = NULL;
     g_clear_pointer(&manage, manage_free);
     g_clear_pointer(&publisher, methods_publisher_free);

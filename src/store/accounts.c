@@ -260,8 +260,8 @@ static gboolean move_server(Store *store, gpointer data, GError **error)
         "UPDATE OR REPLACE server_settings SET id = ?1, name = ?2 WHERE id = ?3",
         "UPDATE OR REPLACE ownership SET server_id = ?1, server_name = ?2 WHERE server_id = ?3",
         "UPDATE audit SET server_id = ?1 WHERE ?2 IS NOT NULL AND server_id = ?3",
-        "DELETE FROM history_servers WHERE id = ?1 AND ?2 IS NOT NULL"
-        "  AND EXISTS (SELECT 1 FROM history_servers WHERE id = ?3)",
+        ("DELETE FROM history_servers WHERE id = ?1 AND ?2 IS NOT NULL"
+         "  AND EXISTS (SELECT 1 FROM history_servers WHERE id = ?3)"),
         "UPDATE history_servers SET id = ?1, name = ?2 WHERE id = ?3",
     };
     const OwnWrite *write = data;

@@ -40,7 +40,8 @@ typedef struct {
     int64_t before;        /* only ids below it; 0: the newest */
     const char *name;      /* (nullable) only about this name */
     const char *server_id; /* (nullable) only about this server */
-    const char *owner;     /* (nullable) only about servers this account owns, since it owns them; not whose they were */
+    /* (nullable) only about servers this account owns, since it owns them; not whose they were before */
+    const char *owner;
 } AuditQuery;
 
 /* store_audit_read: newest first. (element-type AuditRow) (transfer full) */

@@ -170,48 +170,23 @@ int64_t history_level_end(sqlite3 *db, guint level, GError **error)
 
 #define MEAN(column) "CAST(round(avg(h." column ")) AS INTEGER)"
 
+/* A coarse row is the mean of the fine ones, and the sum of what was lost. */
+static const char SERVER_MEANS[] =
+    MEAN("balloon_kib") ", " MEAN("used_kib") ", " MEAN("resident_kib") ", " MEAN("target_kib") ", " MEAN(
+        "maximum_kib") ", " MEAN("demand_kib") ", sum(h.stalled_us)";
+static const char HOST_MEANS[] = MEAN("committed_kib") ", " MEAN("pool_kib") ", " MEAN("slack_kib") ", " MEAN(
+    "available_kib") ", " MEAN("pressure_centi");
+
 static gboolean average_servers(sqlite3 *db, guint level, int64_t from_s, int64_t to_s, GError **error)
 {
     const HistoryLevel *coarse = &HISTORY_LEVEL[level], *fine = &HISTORY_LEVEL[level - 1];
     /* CROSS JOIN keeps the order of the loops: each server's own rows by their key, not a scan of all. */
-    g_autofree char
-        *
-            sql = g_strdup_printf("INSERT OR REPLACE INTO history_%s SELECT h.server, h.time_s / %d * "
-                                  "%d, " MEAN("balloon_kib") ", " MEAN("used_kib") ", " MEAN("resident_kib") ", " MEAN(
-                                      "target_kib") ", " MEAN("maximum_kib") ", " MEAN("demand_kib") ", "
-                                                                                                     "sum(h."
-                                                                                                     "stalled"
-                                                                                                     "_us)"
-                                                                                                     " FROM "
-                                                                                                     "history"
-                                                                                                     "_server"
-                                                                                                     "s AS s "
-                                                                                                     "CROSS "
-                                                                                                     "JOIN "
-                                                                                                     "history"
-                                                                                                     "_%s AS "
-                                                                                                     "h"
-                                                                                                     " ON "
-                                                                                                     "h."
-                                                                                                     "server "
-                                                                                                     "= "
-                                                                                                     "s."
-                                                                                                     "number "
-                                                                                                     "AND "
-                                                                                                     "h.time_"
-                                                                                                     "s >= "
-                                                                                                     "?1 AND "
-                                                                                                     "h.time_"
-                                                                                                     "s < ?2"
-                                                                                                     " GROUP "
-                                                                                                     "BY "
-                                                                                                     "h."
-                                                                                                     "server,"
-                                                                                                     " h."
-                                                                                                     "time_s "
-                                                                                                     "/ %d",
-                                  coarse->suffix, (int)coarse->step_s, (int)coarse->step_s, fine->suffix,
-                                  (int)coarse->step_s);
+    g_autofree char *sql = g_strdup_printf(
+        "INSERT OR REPLACE INTO history_%s SELECT h.server, h.time_s / %d * %d, %s"
+        " FROM history_servers AS s CROSS JOIN history_%s AS h"
+        " ON h.server = s.number AND h.time_s >= ?1 AND h.time_s < ?2 GROUP BY h.server, h.time_s / %d",
+        coarse->suffix, (int)coarse->step_s, (int)coarse->step_s, SERVER_MEANS, fine->suffix,
+        (int)coarse->step_s);
     return database_exec(db, error, sql, "ii", from_s, to_s);
 }
 
@@ -219,29 +194,10 @@ static gboolean average_host(sqlite3 *db, guint level, int64_t from_s, int64_t t
 {
     const HistoryLevel *coarse = &HISTORY_LEVEL[level], *fine = &HISTORY_LEVEL[level - 1];
     g_autofree char *sql = g_strdup_printf(
-        "INSERT OR REPLACE INTO history_host_%s SELECT h.time_s / %d * %d, " MEAN("committed_kib") ", " MEAN(
-            "pool_kib") ", " MEAN("slack_kib") ", " MEAN("available_kib") ", " MEAN("pressure_centi") " FROM "
-                                                                                                      "histor"
-                                                                                                      "y_"
-                                                                                                      "host_%"
-                                                                                                      "s AS h"
-                                                                                                      " WHERE"
-                                                                                                      " h."
-                                                                                                      "time_"
-                                                                                                      "s >= "
-                                                                                                      "?1 "
-                                                                                                      "AND "
-                                                                                                      "h."
-                                                                                                      "time_"
-                                                                                                      "s < "
-                                                                                                      "?2 "
-                                                                                                      "GROUP "
-                                                                                                      "BY "
-                                                                                                      "h."
-                                                                                                      "time_"
-                                                                                                      "s / "
-                                                                                                      "%d",
-        coarse->suffix, (int)coarse->step_s, (int)coarse->step_s, fine->suffix, (int)coarse->step_s);
+        "INSERT OR REPLACE INTO history_host_%s SELECT h.time_s / %d * %d, %s"
+        " FROM history_host_%s AS h WHERE h.time_s >= ?1 AND h.time_s < ?2 GROUP BY h.time_s / %d",
+        coarse->suffix, (int)coarse->step_s, (int)coarse->step_s, HOST_MEANS, fine->suffix,
+        (int)coarse->step_s);
     return database_exec(db, error, sql, "ii", from_s, to_s);
 }
 

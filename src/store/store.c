@@ -116,7 +116,7 @@ typedef struct {
 static gboolean write_settings(Store *store, gpointer data, GError **error)
 {
     const SettingsWrite *write = data;
-    ServerSettings *settings = write->settings, before;
+    ServerSettings *settings = write->settings, before = {0};
     if (!store_get_settings(store, write->id, &before, error))
         return FALSE;
     settings->revision = before.revision + 1;

@@ -110,7 +110,7 @@ void web_cache_ask(WebCache *cache, const char *method, json_t *params, const We
     entry->call = web_link_call(cache->link, method, params, credential, timeout_ms, on_answer, entry);
 }
 
-void web_cache_forget(WebCache *cache, gpointer asker)
+void web_cache_forget(WebCache *cache, gconstpointer asker)
 {
     for (guint i = 0; i < cache->all->len; i++) {
         Entry *entry = cache->all->pdata[i];

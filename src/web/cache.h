@@ -18,6 +18,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(WebCache, web_cache_free)
 /* web_cache_ask: as web_link_call(). @asker: names this question for web_cache_forget(); one question each at a time. */
 void web_cache_ask(WebCache *cache, const char *method, json_t *params, const WebCredential *credential,
                    guint timeout_ms, WebCached done, gpointer asker);
-void web_cache_forget(WebCache *cache, gpointer asker);
+void web_cache_forget(WebCache *cache, gconstpointer asker);
 /* web_cache_clear: later questions are asked anew; those under way are still answered. */
 void web_cache_clear(WebCache *cache);

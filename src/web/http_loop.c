@@ -218,7 +218,7 @@ static struct MHD_Daemon *start_daemon(HttpServer *server, int fd, const char *c
 
 static guint port_of(int fd)
 {
-    struct sockaddr_storage where;
+    struct sockaddr_storage where = {0};
     socklen_t length = sizeof where;
     if (getsockname(fd, (struct sockaddr *)&where, &length) < 0)
         return 0;

@@ -61,11 +61,12 @@ static void add_sample(GString *out, const Metric *metric, json_t *object, const
     g_string_append_printf(out, "aerostat_%s%s", metric->name, metric->counter ? "_total" : "");
     if (server)
         add_label(out, server);
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    if (metric->scale >= 1 && json_is_integer(value))
+    if (metric->scale >= 1 && json_is_integer(value)) {
         g_string_append_printf(out, " %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
-    else
-        g_string_append_printf(out, " %s\n", g_ascii_formatd(text, sizeof text, "%.9g", number));
+        return;
+    }
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    g_string_append_printf(out, " %s\n", g_ascii_formatd(text, sizeof text, "%.9g", number));
 }
 
 static void add_family(GString *out, const Metric *metric)

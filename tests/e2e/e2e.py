@@ -73,6 +73,14 @@ def cli_json(case, daemon, *arguments):
     return json.loads(out)
 
 
+def assert_ballooning(case, server, state, reason):
+    """What the server says of its ballooning: state and reason, and both in one sentence for people."""
+    said = dict(server["ballooning"])
+    sentence = said.pop("sentence")
+    case.assertEqual(said, {"state": state, "available": state != "unavailable", "reason": reason})
+    case.assertRegex(sentence, r"^[A-Z].{20,}\.$")
+
+
 def all_running(daemon, names):
     """Whether the daemon knows each of @names, past its boot and with statistics."""
     servers = daemon.servers()

@@ -166,7 +166,7 @@ class Sharing(unittest.TestCase):
             server = e2e.cli_json(self, self.daemon, "show", name)
             self.check_fields(server, SERVER_FIELDS, name)
             self.assertEqual((server["name"], server["kind"], server["state"]), (name, "kvm", "running"))
-            self.assertEqual(server["ballooning"], {"state": "on", "available": True, "reason": server["hold"]})
+            e2e.assert_ballooning(self, server, "on", server["hold"])
             self.assertEqual((server["minimum_bytes"], server["weight"]), (128 * MIB, 100))
             self.assertEqual((server["minimum_own"], server["weight_own"]), (False, False))
             details = server["details"]

@@ -214,7 +214,7 @@ static void test_same_name(void)
     journal_spent(journal, "kvm-db", "db", sources);
     g_assert_cmpuint(journal_lent(journal, "kvm-web", "kvm-db"), ==, 100 * MIB);
     g_assert_cmpuint(journal_lent(journal, "lxc-web", "kvm-db"), ==, 30 * MIB);
-    g_autoptr(GPtrArray) back = journal_spend(journal, 0);
+    g_ptr_array_unref(journal_spend(journal, 0));
     journal_unspent(journal, sources);
     g_autoptr(GPtrArray) again = journal_spend(journal, 150 * MIB);
     g_assert_cmpuint(again->len, ==, 3); /* a server's, whatever it is called */
