@@ -35,7 +35,7 @@ static int token_add(Cli *cli, const char *label)
     if (!add_user(cli, params) || !cli_number(cli, "days", 1, DAYS_MOST, 0, &days))
         return CLI_USAGE;
     if (days > 0)
-        json_object_set_new(params, "expires_in_seconds", json_integer((json_int_t)(days * DAY_S)));
+        json_object_set_new(params, "expires_in_seconds", json_integer((json_int_t)days * DAY_S));
     g_autoptr(json_t) made = cli_call(cli, "token_add", json_incref(params));
     if (made == NULL)
         return CLI_FAILED;

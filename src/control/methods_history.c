@@ -4,7 +4,7 @@
 #include "control/method.h"
 #include "store/history.h"
 
-#define SPAN_DEFAULT_S (6 * 3600)
+#define SPAN_DEFAULT_S (INT64_C(6) * 3600)
 #define TIME_MAX_S     INT64_C(253402300799) /* the last second of the year 9999 */
 
 static gboolean read_time(const Call *call, const char *name, int64_t *value, GError **error)

@@ -5,7 +5,7 @@
 #include "control/method.h"
 
 /* A session that ends, or an account that is removed, stops hearing events within this. */
-#define RECHECK_US (5 * G_USEC_PER_SEC)
+#define RECHECK_US (INT64_C(5) * G_USEC_PER_SEC)
 
 static json_t *method_version(Call *call, GError **error)
 {

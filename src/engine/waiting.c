@@ -51,11 +51,9 @@ static void look_for_end(Engine *engine, Tracked *tracked, int64_t now_us)
     ReliefEpisode *relief = &tracked->relief;
     uint64_t has = u64_add_sat(tracked->facts.balloon_bytes, band_of(engine, tracked));
     uint64_t goal = u64_min(relief->goal_bytes, tracked->facts.maximum_bytes);
-    gboolean enough = has >= tracked->demand.floor_bytes;
-    if (enough && has >= goal)
+    /* It has what it asked for when the wait began, or what it asks for now: it may need less than it did. */
+    if (has >= tracked->demand.floor_bytes && (has >= goal || has >= tracked->demand.need_bytes))
         count_wait(engine, tracked, now_us);
-    else if (enough && has >= tracked->demand.need_bytes)
-        count_wait(engine, tracked, now_us); /* it needs less than it did */
 }
 
 static void append_amounts(GString *text, const GPtrArray *sources, const char *server)

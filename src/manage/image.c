@@ -11,7 +11,7 @@
 
 #define SUFFIX         ".conf"
 #define TITLE_MAX      120
-#define FILE_MAX_BYTES (64 * 1024)
+#define FILE_MAX_BYTES (UINT64_C(64) * 1024)
 /* Linux with a small init is up with less; a server with less is a mistake in the description. */
 #define MINIMUM_LEAST_BYTES (16 * MIB)
 

@@ -7,11 +7,12 @@
 /* A quarter of an hour: what is kept while the disk is full. */
 #define STEPS_MAX 90
 #define KIB_SHIFT 10
+#define DAY_S     INT64_C(86400)
 
 const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS] = {
-    {"10s", 10, 24 * 3600},
-    {"5m", 300, 30 * 24 * 3600},
-    {"1h", 3600, 2 * 366 * 24 * 3600},
+    {"10s", 10, DAY_S},
+    {"5m", 300, 30 * DAY_S},
+    {"1h", 3600, 2 * 366 * DAY_S},
 };
 
 struct HistoryBuffer {

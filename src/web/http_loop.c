@@ -218,12 +218,15 @@ static struct MHD_Daemon *start_daemon(HttpServer *server, int fd, const char *c
 
 static guint port_of(int fd)
 {
-    struct sockaddr_storage where = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } where = {.v6 = {0}};
     socklen_t length = sizeof where;
-    if (getsockname(fd, (struct sockaddr *)&where, &length) < 0)
+    if (getsockname(fd, &where.any, &length) < 0)
         return 0;
-    return where.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&where)->sin6_port)
-                                       : ntohs(((struct sockaddr_in *)&where)->sin_port);
+    return where.any.sa_family == AF_INET6 ? ntohs(where.v6.sin6_port) : ntohs(where.v4.sin_port);
 }
 
 static void attach(HttpServer *server)
