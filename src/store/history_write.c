@@ -12,7 +12,7 @@
 const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS] = {
     {"10s", 10, DAY_S},
     {"5m", 300, 30 * DAY_S},
-    {"1h", 3600, 2 * 366 * DAY_S},
+    {"1h", 3600, DAY_S * 2 * 366},
 };
 
 struct HistoryBuffer {
