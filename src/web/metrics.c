@@ -36,10 +36,9 @@ static const Metric SERVER[] = {
     {"stalled_us", "server_stalled_seconds", "Time in which it waited for memory.", 1e-6, TRUE},
 };
 
-static void add_label(GString *out, const char *name)
+static void add_value(GString *out, const char *text)
 {
-    g_string_append(out, "{server=\"");
-    for (const char *p = name; *p; p++) {
+    for (const char *p = text; *p; p++) {
         if (*p == '\\' || *p == '"')
             g_string_append_c(out, '\\');
         if (*p == '\n')
@@ -47,6 +46,15 @@ static void add_label(GString *out, const char *name)
         else
             g_string_append_c(out, *p);
     }
+}
+
+/* A virtual machine and a container may have the same name. */
+static void add_labels(GString *out, const char *name, const char *kind)
+{
+    g_string_append(out, "{server=\"");
+    add_value(out, name);
+    g_string_append(out, "\",kind=\"");
+    add_value(out, kind ? kind : "");
     g_string_append(out, "\"}");
 }
 
@@ -60,7 +68,7 @@ static void add_sample(GString *out, const Metric *metric, json_t *object, const
         return; /* how some members say that nobody knows */
     g_string_append_printf(out, "aerostat_%s%s", metric->name, metric->counter ? "_total" : "");
     if (server)
-        add_label(out, server);
+        add_labels(out, server, json_string_value(json_object_get(object, "kind")));
     if (metric->scale >= 1 && json_is_integer(value)) {
         g_string_append_printf(out, " %" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
         return;

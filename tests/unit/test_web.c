@@ -198,13 +198,14 @@ static void test_metrics(void)
                   "pressure_some_avg10", 12.5, "relief_p50_us", (json_int_t)38000);
     g_autoptr(json_t) list = json_pack("{s:[{s:s, s:I, s:n}]}", "servers", "name", "a\"b\\c\nd", "used_bytes",
                                        (json_int_t)123456789012345, "resident_bytes");
+    json_object_set_new(json_array_get(json_object_get(list, "servers"), 0), "kind", json_string("lxc"));
     g_autoptr(GBytes) bytes = web_metrics(host, list);
     g_autofree char *text = g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
     g_assert_nonnull(strstr(text, "\naerostat_pool_bytes 1099511627776\n"));
     g_assert_nonnull(strstr(text, "\naerostat_host_pressure_some_ratio 0.125\n"));
     g_assert_nonnull(strstr(text, "\naerostat_relief_p50_seconds 0.038\n"));
-    g_assert_nonnull(
-        strstr(text, "\naerostat_server_used_bytes{server=\"a\\\"b\\\\c\\nd\"} 123456789012345\n"));
+    g_assert_nonnull(strstr(
+        text, "\naerostat_server_used_bytes{server=\"a\\\"b\\\\c\\nd\",kind=\"lxc\"} 123456789012345\n"));
     g_assert_null(strstr(text, "\naerostat_slack_bytes "));
     g_assert_null(strstr(text, "aerostat_server_resident_bytes{"));
     g_assert_true(g_str_has_suffix(text, "\n# EOF\n"));
