@@ -14,8 +14,9 @@ static void check_error(const GError *error)
 {
     g_assert_true(error->domain == AEROSTAT_ERROR);
     g_assert_true(g_utf8_validate(error->message, -1, NULL));
+    AerostatError code = (AerostatError)error->code;
     g_autoptr(GBytes) problem =
-        web_problem(error_code_http(error->code), error_code_name(error->code), error->message, NULL, NULL);
+        web_problem(error_code_http(code), error_code_name(code), error->message, NULL, NULL);
     gsize length = 0;
     const char *text = g_bytes_get_data(problem, &length);
     g_autoptr(json_t) document = json_loadb(text, length, 0, NULL);
