@@ -3,6 +3,8 @@
 #include "base/json.h"
 
 #define FRESH_US INT64_C(200000)
+/* So long it still serves while a newer one is on its way: nobody waits for the daemon because others ask often. */
+#define STALE_US INT64_C(500000)
 /* Answers kept at once; a list of 1,000 servers is near 1 MiB. */
 #define ENTRIES_MAX 64
 
@@ -14,9 +16,9 @@ typedef struct {
 typedef struct {
     WebCache *cache;
     char *key;
-    guint64 call; /* 0: answered */
+    guint64 call; /* 0: none is under way */
     GArray *waiters;
-    WebBody *body;
+    WebBody *body; /* the last answer; NULL before the first */
     int64_t answered_us;
 } Entry;
 
@@ -50,6 +52,7 @@ static void on_answer(const WebAnswer *answer, gpointer user_data)
     Entry *entry = user_data;
     entry->call = 0;
     entry->answered_us = g_get_monotonic_time();
+    g_clear_pointer(&entry->body, web_body_unref);
     if (answer->result)
         entry->body = web_body_new(answer->result);
     g_autoptr(GArray) waiters = g_steal_pointer(&entry->waiters);
@@ -76,38 +79,46 @@ static void forget_old(WebCache *cache, int64_t now_us)
 {
     for (guint i = cache->all->len; i > 0; i--) {
         Entry *entry = cache->all->pdata[i - 1];
-        if (entry->call == 0 && (now_us - entry->answered_us > FRESH_US || cache->all->len > ENTRIES_MAX))
+        if (entry->call == 0 && (now_us - entry->answered_us > STALE_US || cache->all->len > ENTRIES_MAX))
             drop(entry);
     }
+}
+
+/* (transfer full key) */
+static Entry *add_entry(WebCache *cache, char *key)
+{
+    Entry *entry = g_new0(Entry, 1);
+    entry->cache = cache;
+    entry->key = key;
+    entry->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    g_ptr_array_add(cache->all, entry);
+    g_hash_table_insert(cache->entries, entry->key, entry);
+    return entry;
 }
 
 void web_cache_ask(WebCache *cache, const char *method, json_t *params, const WebCredential *credential,
                    guint timeout_ms, WebCached done, gpointer asker)
 {
-    forget_old(cache, g_get_monotonic_time());
+    int64_t now_us = g_get_monotonic_time();
+    forget_old(cache, now_us);
     g_autofree char *key = key_of(method, params, credential);
     Entry *entry = g_hash_table_lookup(cache->entries, key);
-    if (entry && entry->call == 0) {
-        json_decref(params);
-        g_autoptr(WebBody) body = web_body_ref(entry->body);
+    if (!entry)
+        entry = add_entry(cache, g_steal_pointer(&key));
+    g_autoptr(WebBody) body =
+        entry->body && now_us - entry->answered_us <= STALE_US ? web_body_ref(entry->body) : NULL;
+    if (!body) {
+        Waiter waiter = {done, asker};
+        g_array_append_val(entry->waiters, waiter);
+    }
+    if (entry->call == 0 && (!body || now_us - entry->answered_us > FRESH_US))
+        entry->call =
+            web_link_call(cache->link, method, json_incref(params), credential, timeout_ms, on_answer, entry);
+    json_decref(params);
+    if (body) {
         WebAnswer answer = {0};
         done(body, &answer, asker);
-        return;
     }
-    Waiter waiter = {done, asker};
-    if (entry) {
-        json_decref(params);
-        g_array_append_val(entry->waiters, waiter);
-        return;
-    }
-    entry = g_new0(Entry, 1);
-    entry->cache = cache;
-    entry->key = g_steal_pointer(&key);
-    entry->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
-    g_array_append_val(entry->waiters, waiter);
-    g_ptr_array_add(cache->all, entry);
-    g_hash_table_insert(cache->entries, entry->key, entry);
-    entry->call = web_link_call(cache->link, method, params, credential, timeout_ms, on_answer, entry);
 }
 
 void web_cache_forget(WebCache *cache, gconstpointer asker)

@@ -1,6 +1,7 @@
 /*
  * Cache: the same question of the same person, asked many times at once, goes to the daemon once; and its answer serves
- * for a fifth of a second more, a fifth of the daemon's own beat. Any change asked for through this process empties it.
+ * for a fifth of a second more, a fifth of the daemon's own beat; for half a second at most while a newer one is on its
+ * way. Any change asked for through this process empties it.
  */
 #pragma once
 #include "web/http.h"
