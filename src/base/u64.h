@@ -21,6 +21,11 @@ static inline uint64_t u64_sub_sat(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
+static inline uint64_t u64_distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
 static inline uint64_t u64_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -34,4 +39,13 @@ static inline uint64_t u64_max(uint64_t a, uint64_t b)
 static inline uint64_t u64_clamp(uint64_t x, uint64_t low, uint64_t high)
 {
     return x < low ? low : (x > high ? high : x);
+}
+
+/* u64_from_double: 0 for what is not above it, NaN included; 2^63 from there on: no size or rate here means anything beyond
+ * it, and the conversion of more would be undefined. */
+static inline uint64_t u64_from_double(double x)
+{
+    if (!(x > 0))
+        return 0;
+    return x < 9223372036854775808.0 ? (uint64_t)x : UINT64_C(1) << 63;
 }

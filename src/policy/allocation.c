@@ -21,12 +21,6 @@ static double share_at(const Share *share, double level)
     return bytes >= (double)share->high_bytes ? (double)share->high_bytes : bytes;
 }
 
-/* Beyond 2^63 no size means anything, and the conversion would be undefined. */
-static uint64_t to_bytes(double bytes)
-{
-    return bytes < 9223372036854775808.0 ? (uint64_t)bytes : UINT64_C(1) << 63;
-}
-
 static double middle_of(const Bracket *bracket)
 {
     return bracket->low_level + (bracket->high_level - bracket->low_level) / 2;
@@ -120,8 +114,8 @@ uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_
     double level = find_level(shares, n, (double)budget, highest_level(shares, n), scratch);
     uint64_t sum = 0;
     for (size_t i = 0; i < n; i++) {
-        ret_bytes[i] =
-            u64_clamp(to_bytes(share_at(&shares[i], level)), shares[i].low_bytes, shares[i].high_bytes);
+        ret_bytes[i] = u64_clamp(u64_from_double(share_at(&shares[i], level)), shares[i].low_bytes,
+                                 shares[i].high_bytes);
         sum = u64_add_sat(sum, ret_bytes[i]);
     }
     return trim(shares, n, sum, budget, ret_bytes);
