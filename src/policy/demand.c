@@ -138,6 +138,16 @@ static void learn_cache(DemandState *state, const ServerFacts *facts, const Poli
     }
 }
 
+/* A growth rate after one more look: what it was fades, what is seen counts at once. */
+static uint64_t grown(uint64_t rate, uint64_t now, uint64_t before, const PolicyParams *params,
+                      int64_t elapsed_us)
+{
+    uint64_t seen = rate_of(now, before, elapsed_us);
+    if (rate == 0)
+        return seen;
+    return u64_max(u64_from_double((double)rate * fade(elapsed_us, params->growth_half_life_us)), seen);
+}
+
 /* Rates since the last look. */
 static void take_rates(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                        int64_t now_us)
@@ -149,12 +159,10 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
     if (!first && elapsed_us >= 0 && elapsed_us < RATE_MIN_US)
         return;
     if (!first && elapsed_us >= RATE_MIN_US) {
-        double faded = fade(elapsed_us, params->growth_half_life_us);
-        state->growth_bytes_per_s = u64_max(u64_from_double((double)state->growth_bytes_per_s * faded),
-                                            rate_of(state->sure_bytes, state->rate_used_bytes, elapsed_us));
-        state->resident_growth_bytes_per_s =
-            u64_max(u64_from_double((double)state->resident_growth_bytes_per_s * faded),
-                    rate_of(facts->resident_bytes, state->rate_resident_bytes, elapsed_us));
+        state->growth_bytes_per_s =
+            grown(state->growth_bytes_per_s, state->sure_bytes, state->rate_used_bytes, params, elapsed_us);
+        state->resident_growth_bytes_per_s = grown(state->resident_growth_bytes_per_s, facts->resident_bytes,
+                                                   state->rate_resident_bytes, params, elapsed_us);
         if (seen_faulting(state, facts, params, elapsed_us))
             state->faulting_until_us = now_us + params->faulting_hold_us;
     }
