@@ -43,12 +43,15 @@ static json_t *wait_for_room(Cli *cli, json_t *made, guint64 seconds)
     gint64 end_us = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
     json_t *now = json_incref(made);
     while (!json_is_true(json_object_get(now, "ready"))) {
+        guint64 missing = view_figure(now, "missing_bytes");
         json_decref(now);
         if (g_get_monotonic_time() >= end_us) {
             json_decref(cli_call(cli, "release", json_pack("{s:I}", "id", id)));
+            g_autofree char *text = text_bytes(missing);
             cli_complain(cli,
-                         "the room was not there within %" G_GUINT64_FORMAT " s; the reservation is given up",
-                         seconds);
+                         "the room was not there within %" G_GUINT64_FORMAT
+                         " s, %s missing (%" G_GUINT64_FORMAT " bytes); the reservation is given up",
+                         seconds, text, missing);
             return NULL;
         }
         g_usleep(POLL_US);

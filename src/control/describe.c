@@ -191,6 +191,8 @@ json_t *json_of_server(Engine *engine, const Tracked *tracked)
     set(object, "agent", agent_of(tracked));
     set(object, "stalled_us", json_bytes_or_null(tracked->stalled_us));
     set(object, "waited_us", json_integer(tracked->waited_us));
+    set(object, "relief_us",
+        tracked->last_waited_us > 0 ? json_integer(tracked->last_waited_us) : json_null());
     set(object, "minimum_own", json_boolean(tracked->settings.has_minimum));
     set(object, "weight_own", json_boolean(tracked->settings.has_weight));
     set(object, "revision", json_integer((json_int_t)tracked->settings.revision));

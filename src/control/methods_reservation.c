@@ -10,9 +10,10 @@
 static json_t *json_of_reservation(const Reservation *reservation)
 {
     int64_t left_us = reservation->expires_us - g_get_monotonic_time();
-    return json_pack("{s:I, s:s?, s:o, s:b, s:I}", "id", (json_int_t)reservation->id, "for",
+    return json_pack("{s:I, s:s?, s:o, s:b, s:o, s:I}", "id", (json_int_t)reservation->id, "for",
                      reservation->for_name, "bytes", json_bytes(reservation->bytes), "ready",
-                     reservation->ready, "expires_in_us", (json_int_t)MAX(left_us, 0));
+                     reservation->ready, "missing_bytes", json_bytes(reservation->missing_bytes),
+                     "expires_in_us", (json_int_t)MAX(left_us, 0));
 }
 
 static gboolean read_reserve(json_t *params, uint64_t *bytes, const char **for_name, uint64_t *seconds,

@@ -4,6 +4,7 @@
 #include "control/method.h"
 #include "manage/manage.h"
 #include "engine/explain.h"
+#include "engine/preview.h"
 #include "policy/reasons.h"
 
 #define DECISIONS_DEFAULT 20
@@ -183,6 +184,35 @@ static json_t *method_set(Call *call, GError **error)
     return json_of_server(call->engine, tracked);
 }
 
+/* What minimum and weight would do now; a minimum that has no room is an answer, too. */
+static json_t *method_preview(Call *call, GError **error)
+{
+    if (json_object_get(call->params, "ballooning_enabled")) {
+        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
+                    "a preview is of minimum_bytes and weight; ballooning changes nothing before a restart");
+        return NULL;
+    }
+    ServerSettings settings = call->server->settings;
+    g_autoptr(GError) refusal = NULL;
+    if (!read_settings(call, &settings, error))
+        return NULL;
+    gboolean feasible = engine_check_settings(call->engine, call->server, &settings, &refusal);
+    if (!feasible && !g_error_matches(refusal, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM)) {
+        g_propagate_error(error, g_steal_pointer(&refusal));
+        return NULL;
+    }
+    g_autoptr(GArray) rows = engine_preview(call->engine, call->server, &settings);
+    json_t *servers = json_array();
+    for (guint i = 0; i < rows->len; i++) {
+        const PreviewRow *row = &g_array_index(rows, PreviewRow, i);
+        json_array_append_new(servers, json_pack("{s:s, s:o, s:o}", "name", row->server->latest->name,
+                                                 "before_bytes", json_bytes(row->before_bytes), "after_bytes",
+                                                 json_bytes(row->after_bytes)));
+    }
+    return json_pack("{s:o, s:b, s:o}", "servers", servers, "feasible", feasible, "reason",
+                     string_or_null(refusal ? refusal->message : NULL));
+}
+
 static void append_flow(const char *from, const char *to, uint64_t bytes, gpointer array)
 {
     json_array_append_new(array,
@@ -225,6 +255,7 @@ static const MethodRow ROWS[] = {
     {"show", method_show, ACCESS_SERVER, FALSE},
     {"explain", method_explain, ACCESS_SERVER, FALSE},
     {"set", method_set, ACCESS_SERVER, TRUE},
+    {"preview", method_preview, ACCESS_OPERATOR_SERVER, FALSE},
     {"journal", method_journal, ACCESS_SERVER_OR_ALL, FALSE},
 };
 const MethodTable methods_server = {ROWS, G_N_ELEMENTS(ROWS)};

@@ -14,6 +14,7 @@ typedef struct {
 typedef struct {
     char *name;
     Mean figures[SERVER_FIGURES];
+    uint64_t stalled_us;
 } Gathered;
 
 struct Chronicle {
@@ -75,6 +76,7 @@ static void add_server(Chronicle *chronicle, const char *id, const Gathered *gat
         .target_bytes = mean_of(&means[3]),
         .maximum_bytes = mean_of(&means[4]),
         .demand_bytes = mean_of(&means[5]),
+        .stalled_us = gathered->stalled_us,
     };
     g_ptr_array_add(step->servers, server);
 }
@@ -101,8 +103,16 @@ static void hand_over(Chronicle *chronicle)
     history_append(chronicle->store, step);
 }
 
+/* What has been added to its stall since the last look. */
+static uint64_t stalled_since(Tracked *tracked)
+{
+    uint64_t now = tracked->stalled_us, before = tracked->chronicled_stalled_us;
+    tracked->chronicled_stalled_us = now;
+    return now == UNKNOWN || before == UNKNOWN ? 0 : u64_sub_sat(now, before);
+}
+
 /* Only servers that run: one that is off leaves a gap, not a line at zero. */
-static void gather_server(Chronicle *chronicle, const Tracked *tracked)
+static void gather_server(Chronicle *chronicle, Tracked *tracked)
 {
     const BackendServer *latest = tracked->latest;
     if (!tracked_counts(tracked))
@@ -124,6 +134,7 @@ static void gather_server(Chronicle *chronicle, const Tracked *tracked)
     };
     for (guint i = 0; i < SERVER_FIGURES; i++)
         mean_add(&gathered->figures[i], now[i]);
+    gathered->stalled_us = u64_add_sat(gathered->stalled_us, stalled_since(tracked));
 }
 
 static void gather_host(Chronicle *chronicle, const EngineHost *host)

@@ -105,3 +105,6 @@ gboolean engine_set_mode(Engine *engine, Mode mode, const AuditEntry *audit, GEr
  */
 gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSettings *settings,
                              const AuditEntry *audit, GError **error);
+/* engine_check_settings: whether that would be refused, and with which error; changes nothing. */
+gboolean engine_check_settings(Engine *engine, const Tracked *tracked, const ServerSettings *settings,
+                               GError **error);

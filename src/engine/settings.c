@@ -60,7 +60,7 @@ static uint64_t minima_with(Engine *engine, const Tracked *changed, uint64_t min
     return sum;
 }
 
-static gboolean check_settings(Engine *engine, const Tracked *tracked, const ServerSettings *settings,
+gboolean engine_check_settings(Engine *engine, const Tracked *tracked, const ServerSettings *settings,
                                GError **error)
 {
     const char *name = tracked->latest->name;
@@ -96,6 +96,8 @@ static gboolean check_settings(Engine *engine, const Tracked *tracked, const Ser
                     "server %s: with this minimum all minima add up to %s, and the pool is %s: %s missing "
                     "(%" G_GUINT64_FORMAT " bytes); lower another minimum or enlarge the pool",
                     name, sum, has, missing, (guint64)(after - pool));
+        if (error)
+            error_set_missing(*error, after - pool);
         return FALSE;
     }
     return TRUE;
@@ -106,7 +108,7 @@ gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSetti
 {
     ServerSettings now = *settings;
     now.revision = tracked->settings.revision + 1; /* without a store */
-    if (!check_settings(engine, tracked, settings, error))
+    if (!engine_check_settings(engine, tracked, settings, error))
         return FALSE;
     if (engine->store &&
         !store_set_settings(engine->store, tracked->latest->id, tracked->latest->name, &now, audit, error))

@@ -41,6 +41,7 @@ Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
     tracked->times = times;
     tracked->statm_fd = -1;
     tracked->stalled_us = UNKNOWN;
+    tracked->chronicled_stalled_us = UNKNOWN;
     return tracked;
 }
 

@@ -87,10 +87,12 @@ typedef struct {
     uint64_t
         stalled_us; /* PSI "some" of its guest since it was first heard, over all its boots; or UNKNOWN */
 
-    ReliefEpisode relief;    /* its demand rises, or has risen a moment ago */
-    int64_t waited_us;       /* all its waits together since it was first seen */
-    int64_t operation;       /* the number of what is being done to it as a whole; 0: nothing */
-    uint64_t proposed_bytes; /* observe mode: the last target that was journalled */
+    ReliefEpisode relief;           /* its demand rises, or has risen a moment ago */
+    int64_t waited_us;              /* all its waits together since it was first seen */
+    int64_t last_waited_us;         /* how long the last of them took; 0 before the first */
+    uint64_t chronicled_stalled_us; /* what of stalled_us history has already; UNKNOWN: nothing yet */
+    int64_t operation;              /* the number of what is being done to it as a whole; 0: nothing */
+    uint64_t proposed_bytes;        /* observe mode: the last target that was journalled */
 } Tracked;
 
 /* tracked_new: @times: borrowed. */

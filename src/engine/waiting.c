@@ -41,6 +41,7 @@ static void count_wait(Engine *engine, Tracked *tracked, int64_t now_us)
 {
     int64_t waited_us = relief_end(&tracked->relief, now_us);
     tracked->waited_us += waited_us;
+    tracked->last_waited_us = waited_us;
     relief_add(&engine->relief, (uint64_t)waited_us);
     engine->host.relief_p50_us = relief_percentile(&engine->relief, 500);
     engine->host.relief_p99_us = relief_percentile(&engine->relief, 990);

@@ -65,6 +65,7 @@ static const Field server_fields[] = {
     {"agent", "?"},
     {"stalled_us", "?"},
     {"waited_us", "i"},
+    {"relief_us", "i?"},
     {"allocation_bytes", "i?"},
     {"floor_bytes", "i?"},
     {"short_bytes", "i"},
@@ -116,7 +117,8 @@ static const Field decision_fields[] = {
 static const Field source_fields[] = {{"from", "s"}, {"bytes", "i"}, {NULL, NULL}};
 static const Field flow_fields[] = {{"from", "s"}, {"to", "s"}, {"bytes", "i"}, {NULL, NULL}};
 static const Field reservation_fields[] = {{"id", "i"},    {"for", "s?"},          {"bytes", "i"},
-                                           {"ready", "b"}, {"expires_in_us", "i"}, {NULL, NULL}};
+                                           {"ready", "b"}, {"missing_bytes", "i"}, {"expires_in_us", "i"},
+                                           {NULL, NULL}};
 
 static gboolean has_type(const json_t *value, const char *type)
 {
@@ -495,6 +497,39 @@ static void test_set(Rig *rig, gconstpointer data)
     g_assert_cmpint(figure(same, "weight"), ==, 7);
 }
 
+static json_t *preview_row(json_t *preview, const char *name)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(
+        json_object_get(preview, "servers"), i,
+        row) if (g_str_equal(json_string_value(json_object_get(row, "name")), name)) return row;
+    g_assert_not_reached();
+}
+
+/* Of less weight it would have less of what nobody needs, and the other more; asking has changed nothing. */
+static void test_preview(Rig *rig, gconstpointer data)
+{
+    g_autoptr(json_t) before = call_well(rig, "show", "{\"name\": \"idle\"}");
+    g_autoptr(json_t) preview = call_well(rig, "preview", "{\"name\": \"idle\", \"weight\": 1}");
+    g_assert_true(json_is_true(json_object_get(preview, "feasible")));
+    g_assert_true(json_is_null(json_object_get(preview, "reason")));
+    json_t *idle = preview_row(preview, "idle"), *needy = preview_row(preview, "needy");
+    g_assert_cmpint(figure(idle, "after_bytes"), <, figure(idle, "before_bytes"));
+    g_assert_cmpint(figure(needy, "after_bytes"), >, figure(needy, "before_bytes"));
+    g_autoptr(json_t) after = call_well(rig, "show", "{\"name\": \"idle\"}");
+    g_assert_cmpint(figure(after, "minimum_bytes"), ==, figure(before, "minimum_bytes"));
+    g_assert_cmpint(figure(after, "revision"), ==, figure(before, "revision"));
+    g_autoptr(json_t) none = call_well(rig, "preview", "{\"name\": \"idle\", \"minimum_bytes\": 4294967296}");
+    g_assert_true(json_is_false(json_object_get(none, "feasible")));
+    g_assert_nonnull(strstr(json_string_value(json_object_get(none, "reason")), "268435456 bytes"));
+    call_badly(rig, "preview", "{\"name\": \"idle\"}", AEROSTAT_ERROR_INVALID, "nothing to set");
+    call_badly(rig, "preview", "{\"name\": \"idle\", \"weight\": 0}", AEROSTAT_ERROR_INVALID, "1 to 10000");
+    call_badly(rig, "preview", "{\"name\": \"idle\", \"ballooning_enabled\": false}", AEROSTAT_ERROR_INVALID,
+               "restart");
+    call_badly(rig, "preview", "{\"name\": \"nobody\", \"weight\": 5}", AEROSTAT_ERROR_NOT_FOUND, "nobody");
+}
+
 static void test_no_room(Rig *rig, gconstpointer data)
 {
     /* 4 GiB + 1 GiB of the other's minimum + 64 MiB fixed + 3 overheads of 64 MiB: 256 MiB more than there are. */
@@ -590,6 +625,7 @@ int main(int argc, char **argv)
     ADD("mode", test_mode);
     ADD("set", test_set);
     ADD("set/no-room", test_no_room);
+    ADD("preview", test_preview);
     ADD("reservations", test_reservations);
     ADD("dispatch", test_dispatch);
     g_test_add_func("/methods/before-the-first-beat", test_before_the_first_beat);
