@@ -1,6 +1,6 @@
 // The parts that every page is made of.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { duration, exact, gib, STATES } from "./format.js";
+import { exact, gib, STATES } from "./format.js";
 import { html } from "./html.js";
 
 /** A size with its exact bytes for whoever points at it. @param {{bytes: number|null|undefined}} props */
@@ -146,13 +146,11 @@ export function Progress({ operation }) {
 export function Decision({ decision, withServer }) {
   const time = new Date(decision.time_us / 1000);
   const up = (decision.to_bytes ?? 0) > (decision.from_bytes ?? 0);
-  const took = decision.relief_us ?? null;
   const kind = decision.to_bytes == null ? "note" : up ? "up" : "down";
   return html`<li class=${`decision ${kind} ${decision.performed ? "" : "not-done"}`}>
     <time datetime=${time.toISOString()}>${time.toLocaleTimeString("en-GB")}</time>
     <span class="sign" aria-hidden="true">${kind === "note" ? "·" : up ? "▲" : "▼"}</span>
     <span>${withServer && !decision.text?.includes(decision.server) ? html`<strong>${decision.server}</strong> ` : ""}${decision.text}
-      ${took != null && html` <em>It took ${duration(took)}.</em>`}
       ${!decision.performed && html` <em>(observed only)</em>`}
       ${decision.error && html` <em class="bad">${decision.error}</em>`}</span>
   </li>`;

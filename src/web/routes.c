@@ -10,7 +10,8 @@
 
 static const Route ROUTES[] = {
     {"GET", API "/host", "status", ROUTE_CALL, 200, "", NULL},
-    {"GET", API "/host/history", "history", ROUTE_CALL, 200, "from:uint to:uint points:uint", NULL},
+    {"GET", API "/host/history", "history", ROUTE_CALL, 200, "from:uint to:uint points:uint servers:boolean",
+     NULL},
     {"GET", API "/mode", "mode", ROUTE_CALL, 200, "", NULL},
     {"PUT", API "/mode", "mode", ROUTE_CALL, 200, "", "mode:string"},
     {"GET", API "/servers", "list", ROUTE_CALL, 200, "", NULL},

@@ -35,11 +35,12 @@ function Pool({ host }) {
 /** Balloon sizes as they were, and as they come in. */
 function useHeld(/** @type {Map<string, any>|null} */ servers, /** @type {any} */ host) {
   const now = Math.floor(Date.now() / 1000);
-  const loaded = useLoaded(() => get(`/host/history?from=${now - CHART_SECONDS}&to=${now}&points=180`), []);
+  const loaded = useLoaded(() => get(`/host/history?from=${now - CHART_SECONDS}&to=${now}&points=180&servers=true`), []);
   const [rows, set] = useState(/** @type {{time: number, pool: number|null, held: Record<string, number>}[]} */ ([]));
   useEffect(() => {
     const points = loaded.data?.points ?? [];
-    set(points.filter((/** @type {any} */ p) => p.servers).map((/** @type {any} */ p) => ({ time: p.time, pool: p.pool_bytes, held: p.servers })));
+    const servers = Object.entries(loaded.data?.servers ?? {});
+    set(points.map((/** @type {any} */ p, /** @type {number} */ i) => ({ time: p.time, pool: p.pool_bytes, held: Object.fromEntries(servers.filter(([, sizes]) => sizes[i] != null).map(([name, sizes]) => [name, sizes[i]])) })));
   }, [loaded.data]);
   useEffect(() => {
     if (!servers || !host) return;
