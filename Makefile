@@ -1,5 +1,5 @@
 # The front door. Everything is built by Meson in build/; `make` builds what is installed.
-#   make  demo  check  bench  fuzz  lint  install  clean  help
+#   make  demo  check  bench  fuzz  lint  screenshots  install  clean  help
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
@@ -8,7 +8,7 @@ BUILD = build/release
 export DEMO_SECONDS
 unexport FUZZ_SECONDS
 
-.PHONY: all demo check bench fuzz lint install clean help
+.PHONY: all demo check bench fuzz lint screenshots install clean help
 
 all:
 	@tools/build $(BUILD) --prefix=$(PREFIX) --sysconfdir=$(SYSCONFDIR)
@@ -36,6 +36,11 @@ lint:
 	@tools/setup build lint
 	@tools/lint
 
+screenshots:
+	@tools/setup build lab
+	@$(MAKE) --no-print-directory all
+	@lab/screenshots
+
 # Installs what is built; builds only what is not. Needs no network and starts nothing.
 install: all
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
@@ -54,5 +59,6 @@ help:
 	@echo "make bench      measure, with real guests: about 15 minutes (BENCH_FULL=1: more of it; BENCH_MANAGER='command': another manager, too)"
 	@echo "make fuzz       feed the parsers garbage for FUZZ_SECONDS=60 each"
 	@echo "make lint       formatting, clang-tidy, cppcheck, shell, Python and manual pages"
+	@echo "make screenshots   pictures of every page of the dashboard, on real guests, into docs/screenshots/"
 	@echo "make install    PREFIX=/usr/local SYSCONFDIR=/etc DESTDIR="
 	@echo "make clean      remove what was built; fetched guest kernels stay (rm -rf build removes all)"

@@ -28,7 +28,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
-from aerodaemon import Daemon, program  # noqa: E402
+from aerodaemon import Daemon  # noqa: E402
+from aeroweb import Web, add_account  # noqa: E402
 from host import cpu_seconds, resident_bytes  # noqa: E402
 
 SERVERS, CLIENTS, STREAMS = 1000, 50, 500
@@ -50,40 +51,9 @@ def test_host(folder):
     return f"test://{path}"
 
 
-class Web:
-    """One aerostat-web on a free port of loopback."""
-
-    def __init__(self, daemon):
-        config = daemon.dir / "web.conf"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        config.write_text(f"[control]\nsocket={daemon.socket}\n[web]\nlisten=127.0.0.1:{self.port}\n", encoding="utf-8")
-        with open(daemon.dir / "web.log", "wb") as log:
-            self.process = subprocess.Popen([program("aerostat-web"), "--allow-root", "--config", str(config)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 5
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 1):
-                    return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    sys.exit(f"bench: aerostat-web did not start: {(daemon.dir / 'web.log').read_text()}")
-                time.sleep(0.05)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-
-
 def token_of(daemon):
     """A new operator's token."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
-        file.write("correct horse battery staple\n")
-        file.flush()
-        status, _, err = daemon.cli("user", "add", "bench", "--role", "operator", "--password-file", file.name)
-    if status:
-        sys.exit(f"bench: {err}")
+    add_account(daemon, "bench", "operator")
     status, out, err = daemon.cli("token", "add", "bench", "--user", "bench")
     return out.strip() if status == 0 else sys.exit(f"bench: {err}")
 
@@ -165,7 +135,7 @@ def main():
             try:
                 return report(web, token)
             finally:
-                web.stop()
+                web.close()
     finally:
         shutil.rmtree(folder)
 
