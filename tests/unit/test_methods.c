@@ -507,16 +507,17 @@ static json_t *preview_row(json_t *preview, const char *name)
     g_assert_not_reached();
 }
 
-/* Of less weight it would have less of what nobody needs, and the other more; asking has changed nothing. */
+/* With a larger minimum it would have more, and the other less; asking has changed nothing. */
 static void test_preview(Rig *rig, gconstpointer data)
 {
     g_autoptr(json_t) before = call_well(rig, "show", "{\"name\": \"idle\"}");
-    g_autoptr(json_t) preview = call_well(rig, "preview", "{\"name\": \"idle\", \"weight\": 1}");
+    g_autoptr(json_t) preview =
+        call_well(rig, "preview", "{\"name\": \"idle\", \"minimum_bytes\": 3221225472}");
     g_assert_true(json_is_true(json_object_get(preview, "feasible")));
     g_assert_true(json_is_null(json_object_get(preview, "reason")));
     json_t *idle = preview_row(preview, "idle"), *needy = preview_row(preview, "needy");
-    g_assert_cmpint(figure(idle, "after_bytes"), <, figure(idle, "before_bytes"));
-    g_assert_cmpint(figure(needy, "after_bytes"), >, figure(needy, "before_bytes"));
+    g_assert_cmpint(figure(idle, "after_bytes"), >, figure(idle, "before_bytes"));
+    g_assert_cmpint(figure(needy, "after_bytes"), <, figure(needy, "before_bytes"));
     g_autoptr(json_t) after = call_well(rig, "show", "{\"name\": \"idle\"}");
     g_assert_cmpint(figure(after, "minimum_bytes"), ==, figure(before, "minimum_bytes"));
     g_assert_cmpint(figure(after, "revision"), ==, figure(before, "revision"));
