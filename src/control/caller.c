@@ -68,7 +68,11 @@ static gboolean identify_by_secret(const ControlRequest *request, Store *store, 
 gboolean caller_identify(const ControlRequest *request, Store *store, ControlCaller *ret, GError **error)
 {
     g_auto(ControlCaller) caller = {.via = "peer"};
-    if (request->auth) {
+    if (request->auth && json_object_size(request->auth) == 0) {
+        /* Who relays for somebody that is not logged in asks with nobody's rights, not with its own. */
+        caller.who = g_strdup("nobody");
+        caller.via = "none";
+    } else if (request->auth) {
         if (!identify_by_secret(request, store, &caller, error))
             return FALSE;
     } else {

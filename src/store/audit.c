@@ -60,7 +60,7 @@ static gboolean insert_later(sqlite3 *db, gpointer data, GError **error)
 
 void store_audit_later(Store *store, const AuditEntry *entry)
 {
-    worker_do(store->worker, insert_later, entry_copy(entry), entry_free);
+    worker_do(store->worker, TRUE, insert_later, entry_copy(entry), entry_free);
 }
 
 void audit_row_free(AuditRow *row)

@@ -49,7 +49,7 @@ void history_append(Store *store, HistoryStep *step)
 {
     Append *append = g_new(Append, 1);
     *append = (Append){store->history, step};
-    worker_do(store->worker, append_later, append, append_free);
+    worker_do(store->worker, TRUE, append_later, append, append_free);
 }
 
 /* One question: with the worker, then on its way back. Counted, since the store may be freed meanwhile. */
@@ -121,7 +121,7 @@ void history_read(Store *store, const HistoryQuery *query, HistoryAnswer answer,
     ask->user_data = user_data;
     ask->context = g_main_context_ref_thread_default();
     g_hash_table_add(store->asks, ask);
-    worker_do(store->worker, read_later, ask, ask_unref);
+    worker_do(store->worker, FALSE, read_later, ask, ask_unref);
 }
 
 void history_cancel_asks(Store *store)

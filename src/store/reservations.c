@@ -42,7 +42,7 @@ static gboolean delete_later(sqlite3 *db, gpointer data, GError **error)
 
 void store_reservation_remove_later(Store *store, int64_t id)
 {
-    worker_do(store->worker, delete_later, g_memdup2(&id, sizeof id), g_free);
+    worker_do(store->worker, TRUE, delete_later, g_memdup2(&id, sizeof id), g_free);
 }
 
 GPtrArray *store_reservations(Store *store, int64_t now_us, GError **error)

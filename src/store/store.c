@@ -33,7 +33,7 @@ void store_free(Store *store)
     if (!store)
         return;
     /* What has not been written yet is worth a try. */
-    worker_do(store->worker, flush_history, store->history, NULL);
+    worker_do(store->worker, TRUE, flush_history, store->history, NULL);
     worker_free(store->worker);
     history_cancel_asks(store);
     g_hash_table_unref(store->asks);
@@ -52,10 +52,19 @@ gboolean store_change(Store *store, StoreWrite write, gpointer data, const Audit
 {
     if (!database_run(store->db, "BEGIN IMMEDIATE", error))
         return FALSE;
-    if (write(store, data, error) && (!audit || audit_insert(store->db, audit, error)) &&
-        database_run(store->db, "COMMIT", error))
+    GError *problem = NULL;
+    gboolean done = write(store, data, &problem) && (!audit || audit_insert(store->db, audit, &problem)) &&
+                    database_run(store->db, "COMMIT", &problem);
+    if (done) {
+        worker_note(store->worker, NULL);
         return TRUE;
+    }
+    /* What was refused for its own sake says nothing of the file. */
+    int code = sqlite3_errcode(store->db) & 0xff;
+    if (code == SQLITE_FULL || code == SQLITE_IOERR)
+        worker_note(store->worker, problem);
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    g_propagate_error(error, problem);
     return FALSE;
 }
 

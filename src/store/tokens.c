@@ -160,7 +160,7 @@ static Account *find_secret(Store *store, const char *select, const char *update
         use->sql = update;
         use->now_us = now_us;
         memcpy(use->digest, digest, DIGEST_BYTES);
-        worker_do(store->worker, write_use, use, g_free);
+        worker_do(store->worker, TRUE, write_use, use, g_free);
     }
     return store_account(store, name, error);
 }

@@ -13,9 +13,10 @@ typedef struct {
     WorkerRun run;
     gpointer data;
     GDestroyNotify destroy;
+    gboolean writes;
 } Work;
 
-static void set_problem(Worker *worker, const GError *error)
+void worker_note(Worker *worker, const GError *error)
 {
     g_mutex_lock(&worker->lock);
     g_free(worker->problem);
@@ -38,10 +39,9 @@ static void do_work(gpointer item, gpointer user_data)
     g_autoptr(GError) error = NULL;
     if (!worker->db)
         worker->db = database_connect(worker->path, &error);
-    if (work->run(worker->db, work->data, error ? NULL : &error) && !error)
-        set_problem(worker, NULL);
-    else if (error)
-        set_problem(worker, error);
+    gboolean done = work->run(worker->db, work->data, error ? NULL : &error) && !error;
+    if (error || (done && work->writes))
+        worker_note(worker, error);
     if (work->destroy)
         work->destroy(work->data);
     g_free(work);
@@ -69,9 +69,9 @@ void worker_free(Worker *worker)
     g_free(worker);
 }
 
-void worker_do(Worker *worker, WorkerRun run, gpointer data, GDestroyNotify destroy)
+void worker_do(Worker *worker, gboolean writes, WorkerRun run, gpointer data, GDestroyNotify destroy)
 {
     Work *work = g_new(Work, 1);
-    *work = (Work){run, data, destroy};
+    *work = (Work){run, data, destroy, writes};
     g_thread_pool_push(worker->pool, work, NULL);
 }

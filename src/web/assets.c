@@ -51,7 +51,7 @@ static Asset *load(const char *path)
         return NULL;
     g_autofree char *digest = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
     Asset *asset = g_new0(Asset, 1);
-    asset->body = web_body_new(bytes);
+    asset->body = web_body_new_lasting(bytes);
     asset->etag = g_strdup_printf("W/\"%.20s\"", digest); /* weak: compressed and plain are one */
     asset->type = type_of(path);
     return asset;

@@ -254,13 +254,20 @@ static gboolean has_header(const HttpRequest *request, const char *name)
 
 struct WebBody {
     GBytes *plain, *small; /* small: NULL until somebody wants it, or where it would not be smaller */
-    gboolean tried;
+    gboolean tried, lasting;
 };
 
 WebBody *web_body_new(GBytes *plain)
 {
     WebBody *body = g_rc_box_new0(WebBody);
     body->plain = g_bytes_ref(plain);
+    return body;
+}
+
+WebBody *web_body_new_lasting(GBytes *plain)
+{
+    WebBody *body = web_body_new(plain);
+    body->lasting = TRUE;
     return body;
 }
 
@@ -282,13 +289,13 @@ void web_body_unref(WebBody *body)
 }
 
 /* NULL when it does not get smaller. */
-static GBytes *compressed(GBytes *body)
+static GBytes *compressed(GBytes *body, int level)
 {
     gsize size;
     const guint8 *data = g_bytes_get_data(body, &size);
     z_stream stream = {0};
-    /* 15 + 16: the largest window, with a gzip header. Speed matters more than the last percent. */
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    /* 15 + 16: the largest window, with a gzip header. */
+    if (deflateInit2(&stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return NULL;
     guint8 *out = g_malloc(size);
     stream.next_in = (Bytef *)(guintptr)data;
@@ -348,7 +355,7 @@ void http_answer_body(HttpRequest *request, int status, const char *type, WebBod
         http_add_header(request, "Vary", "Accept-Encoding");
         if (takes_gzip(request)) {
             if (!body->tried)
-                body->small = compressed(body->plain);
+                body->small = compressed(body->plain, body->lasting ? Z_BEST_COMPRESSION : Z_BEST_SPEED);
             body->tried = TRUE;
             sent = body->small ? body->small : sent;
         }

@@ -59,6 +59,8 @@ void http_add_header(HttpRequest *request, const char *name, const char *value);
 /* An answer's body that many requests may share, compressed at most once. */
 typedef struct WebBody WebBody;
 WebBody *web_body_new(GBytes *plain); /* takes a reference */
+WebBody *
+web_body_new_lasting(GBytes *plain); /* the same, compressed with care: it is sent for as long as this runs */
 WebBody *web_body_ref(WebBody *body);
 void web_body_unref(WebBody *body);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(WebBody, web_body_unref)

@@ -187,7 +187,12 @@ gboolean route_query(RouteMatch *match, const char *name, const char *value, GEr
     if (!value || !g_utf8_validate(value, -1, NULL))
         return refuse(error, "the query's parameter", name, "needs a value in UTF-8");
     guint64 number;
-    if (strcmp(type, "string") == 0)
+    gboolean is_boolean = strcmp(type, "boolean") == 0, is_true = strcmp(value, "true") == 0;
+    if (is_boolean && !is_true && strcmp(value, "false") != 0)
+        return refuse(error, "the query's parameter", name, "must be true or false");
+    if (is_boolean)
+        json_object_set_new(match->params, name, json_boolean(is_true));
+    else if (strcmp(type, "string") == 0)
         json_object_set_new(match->params, name, json_string(value));
     else if (g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &number, NULL))
         json_object_set_new(match->params, name, json_integer((json_int_t)number));

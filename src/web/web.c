@@ -326,11 +326,19 @@ static void on_gone(HttpRequest *request, gpointer user_data)
         exchange_free(exchange);
 }
 
+/* What a daemon that has gone said last is not passed on any more. */
+static void on_link_changed(gboolean connected, gpointer user_data)
+{
+    Web *web = user_data;
+    if (!connected && web->cache)
+        web_cache_clear(web->cache);
+}
+
 Web *web_new(const Config *config, GError **error)
 {
     Web *web = g_new0(Web, 1);
-    WebLinkEvents none = {0};
-    web->link = web_link_new(config->control_socket, &none);
+    WebLinkEvents events = {.changed = on_link_changed, .user_data = web};
+    web->link = web_link_new(config->control_socket, &events);
     web->events = web_events_new(web->link, config->control_socket);
     web->cache = web_cache_new(web->link);
     web->assets = web_assets_new();

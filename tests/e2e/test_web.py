@@ -8,13 +8,14 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import unittest
+from contextlib import closing
 from pathlib import Path
 
 import e2e
@@ -88,9 +89,11 @@ class Interface(unittest.TestCase):
         own = self.web.log_in("alice", self.passwords["alice"])
         database = self.daemon.dir / "store" / "aerostat.db"
         self.daemon.stop()
-        subprocess.run([sys.executable, "-c", f"import sqlite3; c = sqlite3.connect({str(database)!r});"
-                        "c.execute('UPDATE sessions SET expires_s = 1'); c.commit()"], check=True)
-        self.daemon.start()
+        try:
+            with closing(sqlite3.connect(database)) as store, store:
+                store.execute("UPDATE sessions SET created_us = 1, used_us = 1")
+        finally:
+            self.daemon.start()
         self.daemon.wait(lambda: self.ask("GET", "/healthz")[0] == 200, 15, "the web is connected again")
         self.refused(401, "unauthenticated", "GET", f"{API}/servers", headers=own)
         type(self).operator = self.web.log_in("root", self.passwords["root"])
@@ -262,13 +265,15 @@ class Interface(unittest.TestCase):
         total = 0
         for part in ["/", *parts]:
             status, headers, body = self.ask("GET", part, headers={"Accept-Encoding": "gzip"})
-            self.assertEqual((status, headers["Content-Encoding"]), (200, "gzip"), part)
-            self.assertTrue(gzip.decompress(body))
+            self.assertEqual(status, 200, part)
+            compressed = headers["Content-Encoding"] == "gzip"
+            # What fits into one packet anyway is sent as it is.
+            self.assertTrue(compressed or len(body) < 1500, part)
             total += len(body)
             again = self.ask("GET", part, headers={"Accept-Encoding": "gzip", "If-None-Match": headers["ETag"]})
             self.assertEqual((again[0], again[2]), (304, b""), part)
             plain = self.ask("GET", part)
-            self.assertEqual(plain[2], gzip.decompress(body))
+            self.assertEqual(plain[2], gzip.decompress(body) if compressed else body)
         self.assertLessEqual(total, 60 * 1024)
         self.assertEqual(self.ask("GET", "/servers/web-1/settings")[2], page.encode(), "a deep link is the page")
 
@@ -301,7 +306,9 @@ class Interface(unittest.TestCase):
                     asked += "?servers=true"
                 status, _, body = self.ask("GET", API + asked, headers=who)
                 answers.append({"method": "GET", "path": path, "status": status, "body": body})
-        self.assertGreater(sum(answer["status"] == 200 for answer in answers), 25, answers)
+        good = {answer["path"] for answer in answers if answer["status"] == 200}
+        bad = {answer["path"]: answer["status"] for answer in answers[:len(answers) // 2] if answer["status"] != 200}
+        self.assertGreater(len(good), 18, bad)
         changes = [("POST", "/reservations", {"bytes": 1 << 20, "for": "x"}), ("PATCH", "/servers/{name}/settings", {"weight": 150}),
                    ("PUT", "/mode", {"mode": "observe"}), ("POST", "/users", {"name": "carol", "role": "owner", "password": "long enough for all"}),
                    ("PUT", "/servers/{name}/owner", {"user": "alice"}), ("POST", "/tokens", {"label": "t"}),
@@ -403,7 +410,7 @@ class Flood(unittest.TestCase):
                 self.assertEqual(self.web.ask("GET", f"{API}/servers", headers=self.operator, timeout=PATIENCE_S)[0], 200)
                 time.sleep(0.1)
             answers = [one.result() for one in running]
-        self.assertEqual({(status, kind) for status, _, kind, _ in answers} - {(401, "unauthenticated"), (429, "too-many")}, set())
+        self.assertEqual({(status, kind) for status, _, kind, _ in answers} - {(401, "unauthenticated"), (429, "rate-limited")}, set())
         self.assertEqual({kind for _, kind, _, _ in answers}, {"application/problem+json"})
         refused = [answer for answer in answers if answer[0] == 429]
         self.assertGreater(len(refused), FAILED_LOGINS // 2, "guessing is slowed down")

@@ -113,7 +113,7 @@ static json_t *hear(House *house)
     return object;
 }
 
-/* @auth: (nullable) as in "token=..." or "session=..."; @params: JSON. */
+/* @auth: (nullable) as in "token=..." or "session=...", empty for nobody in particular; @params: JSON. */
 static json_t *ask(House *house, const char *auth, const char *method, const char *params)
 {
     g_autoptr(json_t) request = json_pack("{s:s, s:i, s:s}", "jsonrpc", "2.0", "id", 1, "method", method);
@@ -121,7 +121,9 @@ static json_t *ask(House *house, const char *auth, const char *method, const cha
     g_assert_nonnull(object);
     json_object_set_new(request, "params", object);
     const char *equals = auth ? strchr(auth, '=') : NULL;
-    if (auth) {
+    if (auth && !equals) {
+        json_object_set_new(request, "auth", json_object());
+    } else if (auth) {
         g_autofree char *key = g_strndup(auth, (gsize)(equals - auth));
         json_object_set_new(request, "auth", json_pack("{s:s}", key, equals + 1));
         json_object_set_new(request, "from", json_string("192.0.2.7"));
@@ -214,6 +216,8 @@ static void test_login(House *house, gconstpointer data)
     ask_badly(house, "session=", "whoami", "{}", "unauthenticated", "log in again");
     ask_badly(house, "token=aero_nonsense", "list", "{}", "unauthenticated", "log in again");
     ask_badly(house, "cookie=x", "list", "{}", "invalid", "auth must be");
+    /* Whoever relays for nobody in particular has none of its own rights. */
+    ask_badly(house, "", "list", "{}", "unauthenticated", "needs a login");
     ask_badly(house, NULL, "logout", "{}", "conflict", "no session");
     /* The session may not be used as a token, nor the other way round. */
     g_autofree char *again = log_in(house, "alice");
