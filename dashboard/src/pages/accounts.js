@@ -35,7 +35,7 @@ function Users() {
   if (!users.data && !users.problem) return html`<${Loading} rows=${3} />`;
   return html`<section class="panel"><h2>Accounts</h2><${ProblemBox} problem=${users.problem} retry=${users.again} />
     <div class="scroll"><table><thead><tr><th scope="col">Name</th><th scope="col">Role</th><th scope="col">Servers</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
-    <tbody>${(users.data?.users ?? []).map((/** @type {any} */ user) => html`<tr key=${user.name}><th scope="row">${user.name}${user.name === session?.user ? " (you)" : ""}</th><td>${user.role}</td><td>${(user.servers ?? []).join(", ")}</td>
+    <tbody>${(users.data?.users ?? []).map((/** @type {any} */ user) => html`<tr key=${user.name}><th scope="row">${user.name}${user.name === session?.user ? " (you)" : ""}</th><td>${user.role}</td><td>${user.servers}</td>
       <td>${user.name !== session?.user && html`<button class="secondary small" aria-label=${`Remove ${user.name}`} onClick=${() => setRemoving(user.name)}>Remove</button>`}</td></tr>`)}</tbody></table></div>
     <${NewUser} users=${users} />
     <${Dialog} open=${removing != null} title=${`Remove the account ${removing}?`} confirm="Remove" danger busy=${busy} onClose=${() => setRemoving(null)}

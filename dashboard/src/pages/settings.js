@@ -5,7 +5,7 @@ import { exact, gib, parseSize } from "../format.js";
 import { html } from "../html.js";
 import { learnOperation, learnServer, operationOf } from "../live.js";
 import { go } from "../router.js";
-import { Dialog, Field, ProblemBox, Progress, Size, useAction } from "../ui.js";
+import { Dialog, Field, ProblemBox, Size, useAction } from "../ui.js";
 
 /** @param {{server: any, open: boolean, onClose: () => void}} props */
 export function RestartDialog({ server, open, onClose }) {
@@ -28,7 +28,7 @@ function Pending({ server }) {
   const [asking, ask] = useState(false);
   const operation = operationOf(server.name);
   const off = server.ballooning.state === "off-pending-restart";
-  if (operation?.state === "running") return html`<${Progress} operation=${operation} />`;
+  if (operation?.state === "running") return null; // the page shows it already
   return html`<div class="notice pending" role="status">
     <p><strong>${off ? "Ballooning will be disabled: this applies at the next restart." : "Ballooning will be enabled: this applies at the next restart."}</strong></p>
     <p>${off ? html`Until then the server already gets its memory back as the host can give it: <${Size} bytes=${server.balloon_bytes} /> of <${Size} bytes=${server.maximum_bytes} /> now, and none of it is taken away again. ` : ""}
