@@ -18,8 +18,8 @@ from e2e import MIB
 GUEST_BYTES = 384 * MIB
 # Three guests of 384 MiB with their QEMUs do not fit whole.
 # What a QEMU without KVM holds beyond its guest, with all that it has translated.
-OVERHEAD_BYTES = 176 * MIB
-POOL_BYTES = 1430 * MIB
+OVERHEAD_BYTES = 216 * MIB
+POOL_BYTES = 1550 * MIB
 NAMES = ("web-1", "db-1", "shop-1")
 KILLS = 12
 IMAGE = """\
