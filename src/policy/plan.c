@@ -17,19 +17,6 @@ static uint64_t round_up(uint64_t bytes, uint64_t quantum)
     return u64_add_sat(bytes, quantum - 1) / quantum * quantum;
 }
 
-bool beat_may_move(const Beat *beat, size_t i)
-{
-    return !beat->scratch->pinned[i];
-}
-
-uint64_t beat_band(const Beat *beat, size_t i)
-{
-    if (!rule_on(beat->params, RULE_DEAD_BAND))
-        return 0;
-    uint64_t band = beat->rows[i].allocation_bytes / 1000 * beat->params->band_permille;
-    return u64_max(band, beat->params->quantum_bytes);
-}
-
 bool beat_unsettled(const Beat *beat, size_t i)
 {
     const PlanRow *row = &beat->rows[i];

@@ -1,6 +1,7 @@
 /* One beat's working state, shared by the two halves of the plan: grants and reclaims. Private to the policy.
  */
 #pragma once
+#include "base/u64.h"
 #include "policy/plan.h"
 
 /* A request that timed out takes effect within this or never. */
@@ -24,9 +25,20 @@ typedef struct {
 } Beat;
 
 /* Whether @target may be set on server @i in this beat at all. */
-bool beat_may_move(const Beat *beat, size_t i);
+static inline bool beat_may_move(const Beat *beat, size_t i)
+{
+    return !beat->scratch->pinned[i];
+}
+
 /* Distance below which a target is as good as its allocation. */
-uint64_t beat_band(const Beat *beat, size_t i);
+static inline uint64_t beat_band(const Beat *beat, size_t i)
+{
+    if (!rule_on(beat->params, RULE_DEAD_BAND))
+        return 0;
+    uint64_t band = beat->rows[i].allocation_bytes / 1000 * beat->params->band_permille;
+    return u64_max(band, beat->params->quantum_bytes);
+}
+
 /* Whether the distance between the row's target and its allocation is worth a move while nobody waits. */
 bool beat_unsettled(const Beat *beat, size_t i);
 /* Records a move and charges the pool for what it newly commits. */
