@@ -2,10 +2,8 @@
  * What one full decision costs: watch, demand, four tiers, plan, for 10 to 10,000 servers.
  *
  * Method: one thread; modelled servers whose use drifts and bursts from a fixed seed, obeying every row; after a
- * warm-up each decision is timed alone by the monotonic clock, facts gathered outside; median and 99th percentile of all,
- * and the median of the quietest seventh in a row, of the best of five rounds: on a machine whose processors others use, too, that is what the code
- * costs, and the rest is what they took. The limit is for the quietest.
- * Calls of malloc, calloc and realloc during the timed decisions are counted and must be none. Exit 1 when one
+ * warm-up each decision is timed alone by the monotonic clock, facts gathered outside; median and 99th percentile.
+ * Calls of malloc, calloc and realloc during the timed decisions are counted and must be none. Exit 1 when a median
  * is above its limit.
  */
 #include <inttypes.h>
@@ -14,15 +12,11 @@
 #include <time.h>
 #include "base/u64.h"
 #include "policy/decide.h"
-#include "../tests/property/episodes.h"
+#include "../tests/property/world.h"
 
-#define SECOND_US      INT64_C(1000000)
-#define WARM_UP        60
-#define BLOCKS         7
-#define IN_BLOCK       43
-#define ROUNDS         5
-#define TIMED          (BLOCKS * IN_BLOCK)
-#define PROPERTY_STEPS UINT64_C(1000000)
+#define SECOND_US INT64_C(1000000)
+#define WARM_UP   60
+#define TIMED     301
 
 static uint64_t allocations;
 
@@ -151,24 +145,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The lowest median of any block of decisions in a row. Sorts @taken_ns within the blocks. */
-static double quietest_us(int64_t *taken_ns)
-{
-    int64_t best_ns = INT64_MAX;
-    for (size_t block = 0; block < BLOCKS; block++) {
-        int64_t *first = taken_ns + block * IN_BLOCK;
-        qsort(first, IN_BLOCK, sizeof *first, by_value);
-        best_ns = first[IN_BLOCK / 2] < best_ns ? first[IN_BLOCK / 2] : best_ns;
-    }
-    return (double)best_ns / 1e3;
-}
-
-typedef struct {
-    double quietest_us, median_us, p99_us, moves;
-    uint64_t allocations;
-} Figures;
-
-static Figures measure(HostKind kind, size_t n)
+/* Returns whether the median keeps @limit_us (0 = none) and nothing was allocated. */
+static bool measure(HostKind kind, size_t n, double limit_us)
 {
     static int64_t taken_ns[TIMED];
     PolicyParams params = policy_params_default();
@@ -188,73 +166,30 @@ static Figures measure(HostKind kind, size_t n)
         for (size_t i = 0; i < n; i++)
             moves += bench.decision->rows[i].move != MOVE_NONE;
     }
-    Figures figures = {
-        .quietest_us = quietest_us(taken_ns), .moves = (double)moves / TIMED, .allocations = counted};
     qsort(taken_ns, TIMED, sizeof *taken_ns, by_value);
-    figures.median_us = (double)taken_ns[TIMED / 2] / 1e3;
-    figures.p99_us = (double)taken_ns[TIMED - 1 - TIMED / 100] / 1e3;
+    double median_us = (double)taken_ns[TIMED / 2] / 1e3;
+    bool good = (limit_us <= 0 || median_us <= limit_us) && counted == 0;
+    printf("%6zu servers, %-9s  median %9.1f us  p99 %9.1f us  %6.1f moves a decision  %" PRIu64
+           " allocations%s\n",
+           n, host_names[kind], median_us, (double)taken_ns[TIMED - 1 - TIMED / 100] / 1e3,
+           (double)moves / TIMED, counted, good ? "" : "  ABOVE ITS LIMIT");
     bench_clear(&bench);
-    return figures;
-}
-
-/* All sizes and kinds in turn, ROUNDS times; the round with the quietest block of each counts. Returns whether that keeps
- * its limit (0 = none) and nothing was allocated. */
-static bool measure_all(void)
-{
-    static const struct {
-        size_t n;
-        double limit_us;
-    } sizes[] = {{10, 0}, {100, 0}, {1000, 200}, {10000, 4000}};
-    static Figures best[sizeof sizes / sizeof sizes[0]][HOST_N];
-    bool good = true;
-    for (int round = 0; round < ROUNDS; round++)
-        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
-            for (int kind = 0; kind < HOST_N; kind++) {
-                Figures figures = measure((HostKind)kind, sizes[s].n);
-                figures.allocations += best[s][kind].allocations;
-                if (round == 0 || figures.quietest_us < best[s][kind].quietest_us)
-                    best[s][kind] = figures;
-                best[s][kind].allocations = figures.allocations;
-            }
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
-        for (int kind = 0; kind < HOST_N; kind++) {
-            const Figures *one = &best[s][kind];
-            bool kept =
-                (sizes[s].limit_us <= 0 || one->quietest_us <= sizes[s].limit_us) && one->allocations == 0;
-            printf("%6zu servers, %-9s  quietest %8.1f us  median %8.1f us  p99 %8.1f us  %6.1f moves a "
-                   "decision  %" PRIu64 " allocations%s\n",
-                   sizes[s].n, host_names[kind], one->quietest_us, one->median_us, one->p99_us, one->moves,
-                   one->allocations, kept ? "" : "  ABOVE ITS LIMIT");
-            good = good && kept;
-        }
     return good;
-}
-
-/* Random hosts with faults, every decision checked against every guarantee. */
-static bool property_steps(void)
-{
-    uint64_t taken = 0, episodes = 0, violations = 0;
-    int64_t begun_ns = now_ns();
-    for (uint64_t seed = 1; taken < PROPERTY_STEPS; seed++, episodes++) {
-        Violation violation = {0};
-        Episode episode = episode_make(seed, 300);
-        taken += episode_run(&episode, &violation, false);
-        violations += violation.found;
-    }
-    double seconds = (double)(now_ns() - begun_ns) / 1e9;
-    printf("%" PRIu64 " checked decisions in %" PRIu64 " random worlds (seeds from 1): %" PRIu64
-           " violations, %.1f s\n",
-           taken, episodes, violations, seconds);
-    return violations == 0;
 }
 
 int main(void)
 {
-    printf("A full decision, one thread, %d timed after %d, the best of %d rounds; limits for the quietest: "
-           "1,000 servers"
-           " 200 us, 10,000 servers 4 ms\n",
-           TIMED, WARM_UP, ROUNDS);
-    bool good = measure_all();
-    good = property_steps() && good;
+    static const size_t sizes[] = {10, 100, 1000, 10000};
+    bool good = true;
+    printf(
+        "A full decision, one thread, %d timed after %d; limits: 1,000 servers 200 us, 10,000 servers 4 ms\n",
+        TIMED, WARM_UP);
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+        for (int kind = 0; kind < HOST_N; kind++)
+            good = measure((HostKind)kind, sizes[s],
+                           sizes[s] == 1000    ? 200
+                           : sizes[s] == 10000 ? 4000
+                                               : 0) &&
+                   good;
     return good ? 0 : 1;
 }

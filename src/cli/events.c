@@ -28,7 +28,7 @@ static void print_server(const Cli *cli, json_t *data)
 {
     g_autoptr(ServerView) server = server_view_new(data);
     g_autofree char *in_use = text_bytes(server->in_use), *available = text_bytes(server->available);
-    g_autofree char *booked = text_bytes(server->booked);
+    g_autofree char *booked = server_view_booked(server);
     fprintf(cli->out, "server %s  %s: in use %s, available now %s, booked %s, ballooning %s\n", server->name,
             server->state, in_use, available, booked, server->ballooning);
 }

@@ -10,7 +10,7 @@ static void print_figures(const Cli *cli, const ServerView *server)
     g_autofree char *bar =
         bar_text(BAR_CELLS, server->in_use, server->available, server->booked, server->resident);
     g_autofree char *in_use = text_bytes(server->in_use), *available = text_bytes(server->available);
-    g_autofree char *booked = text_bytes(server->booked), *resident = text_bytes(server->resident);
+    g_autofree char *booked = server_view_booked(server), *resident = text_bytes(server->resident);
     fprintf(cli->out, "\n  %s\n", bar);
     fprintf(cli->out,
             "  %s " LABEL_IN_USE " %s   %s " LABEL_AVAILABLE " %s   %s " LABEL_BOOKED

@@ -11,7 +11,7 @@ static void add_row(Table *table, json_t *server)
     table_cell(table, g_strdup(view->name), TONE_PLAIN);
     table_cell(table, g_strdup(view->kind), TONE_PLAIN);
     table_cell(table, g_strdup(view->state), server_state_tone(view));
-    table_cell(table, text_bytes(view->booked), TONE_PLAIN);
+    table_cell(table, server_view_booked(view), TONE_PLAIN);
     table_cell(table, text_bytes(view->available), TONE_PLAIN);
     table_cell(table, text_bytes(view->in_use), TONE_PLAIN);
     table_cell(table, text_bytes(view->demand), TONE_PLAIN);

@@ -41,7 +41,7 @@ static void print_memory(const Cli *cli, const ServerView *view, json_t *server)
 {
     g_autofree char *bar = bar_text(BAR_CELLS, view->in_use, view->available, view->booked, view->resident);
     fprintf(cli->out, "  %s\n\n", bar);
-    cli_fact(cli, LABEL_BOOKED, text_bytes(view->booked));
+    cli_fact(cli, LABEL_BOOKED, server_view_booked(view));
     cli_fact(cli, LABEL_AVAILABLE, text_bytes(view->available));
     cli_fact(cli, LABEL_IN_USE, text_bytes(view->in_use));
     cli_fact(cli, LABEL_RESIDENT, text_bytes(view->resident));

@@ -270,7 +270,7 @@ static void draw_server(const Layout *layout, Frame *frame, const ServerView *se
         frame_put(frame, x + gap, y, 1, plain, " ");
     x = put_figure(frame, layout, x, y, FIGURE, plain, text_bytes(server->in_use));
     x = put_figure(frame, layout, x, y, layout->available, plain, text_bytes(server->available));
-    x = put_figure(frame, layout, x, y, FIGURE, plain, text_bytes(server->booked));
+    x = put_figure(frame, layout, x, y, FIGURE, plain, server_view_booked(server));
     if (layout->narrow) {
         draw_bar(layout, frame, server, layout->bar_x, y + 1);
         return;
@@ -352,7 +352,7 @@ static int draw_page_figures(const TopModel *model, Frame *frame, int y)
     Segment segments[] = {
         {STYLE_PLAIN, labelled(LABEL_IN_USE " ", text_bytes(server->in_use), "")},
         {STYLE_PLAIN, labelled(LABEL_AVAILABLE " ", text_bytes(server->available), "")},
-        {STYLE_PLAIN, labelled(LABEL_BOOKED " ", text_bytes(server->booked), "")},
+        {STYLE_PLAIN, labelled(LABEL_BOOKED " ", server_view_booked(server), "")},
         {STYLE_PLAIN, labelled(LABEL_RESIDENT " ", text_bytes(server->resident), "")},
         {STYLE_PLAIN, labelled("Demand ", text_bytes(server->demand), "")},
     };

@@ -74,7 +74,13 @@ ServerView *server_view_new(json_t *server)
     view->running = strcmp(view->state, "running") == 0;
     view->is_fixed = has_reason(server, "fixed");
     view->is_held = has_reason(server, "hold");
+    view->unlimited = json_is_true(json_object_get(server, "unlimited"));
     return view;
+}
+
+char *server_view_booked(const ServerView *view)
+{
+    return view->unlimited ? g_strdup("no limit") : text_bytes(view->booked);
 }
 
 void server_view_free(ServerView *view)

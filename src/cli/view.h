@@ -19,6 +19,8 @@ typedef struct {
     uint64_t booked, available, in_use, resident, demand, minimum, weight, target, committed, short_by;
     char *ballooning; /* "on", "off: disabled-by-owner", "on, resting", ... */
     gboolean running, is_fixed, is_held;
+    gboolean
+        unlimited; /* a container without a memory limit: `booked` is the host's memory, and says nothing */
 } ServerView;
 
 typedef struct {
@@ -30,6 +32,8 @@ typedef struct {
 
 ServerView *server_view_new(json_t *server);
 void server_view_free(ServerView *view);
+/* What it booked, for people: a size, or that there is no limit. */
+char *server_view_booked(const ServerView *view);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ServerView, server_view_free)
 
 void host_view_init(HostView *view, json_t *host);

@@ -59,8 +59,9 @@ uint64_t engine_reserved_bytes(Engine *engine)
     return sum;
 }
 
-/* @own_bytes: what is guaranteed already to the server it is for. */
-static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t own_bytes, GError **error)
+/* @bytes: with @overhead_bytes of it for a QEMU; @own_bytes: what is guaranteed already to the server it is for. */
+static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t overhead_bytes, uint64_t own_bytes,
+                           GError **error)
 {
     uint64_t wanted = u64_add_sat(bytes, engine_reserved_bytes(engine));
     uint64_t sum = u64_add_sat(u64_sub_sat(engine->host.totals.floors_bytes, own_bytes), wanted);
@@ -74,9 +75,9 @@ static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t own_bytes, G
     uint64_t missing = sum - engine->host.pool_bytes;
     g_autofree char *missing_text = size_format(missing), *bytes_text = size_format(bytes);
     g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
-                "no room for %s with overhead: what the running servers are guaranteed leaves %s too little "
+                "no room for %s%s: what the running servers are guaranteed leaves %s too little "
                 "(%" G_GUINT64_FORMAT " bytes missing); lower minima, stop a server, or enlarge the pool",
-                bytes_text, missing_text, (guint64)missing);
+                bytes_text, overhead_bytes > 0 ? " with overhead" : "", missing_text, (guint64)missing);
     if (error)
         error_set_missing(*error, missing);
     return FALSE;
@@ -131,7 +132,7 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     const Reservation *same = kept_for(engine, for_name, whole);
     if (same)
         return same;
-    if (!check_room(engine, whole, 0, error))
+    if (!check_room(engine, whole, whole - bytes, 0, error))
         return NULL;
     guint64 id = store_number(engine, whole, for_name, lifetime_us, audit, error);
     if (id == 0)
@@ -166,12 +167,14 @@ const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, cons
                                     int64_t lifetime_us, GError **error)
 {
     uint64_t whole = room_for(engine, tracked, bytes);
-    if (!check_room(engine, whole, guaranteed_to(engine, tracked), error))
+    uint64_t overhead = u64_sub_sat(whole, tracked ? tracked_bound(tracked) : bytes);
+    if (!check_room(engine, whole, overhead, guaranteed_to(engine, tracked), error))
         return NULL;
     Reservation *reservation = g_new0(Reservation, 1);
     reservation->id = KEPT_FIRST + ++engine->last_kept;
     reservation->for_name = g_strdup(tracked ? tracked->latest->name : name);
     reservation->bytes = whole;
+    reservation->overhead_bytes = overhead;
     reservation->expires_us = g_get_monotonic_time() + lifetime_us;
     reservation->kept = TRUE;
     g_ptr_array_add(engine->reservations, reservation);

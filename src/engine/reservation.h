@@ -7,12 +7,13 @@
 
 typedef struct {
     guint64 id;
-    char *for_name;         /* (nullable) */
-    uint64_t bytes;         /* overhead included */
-    int64_t expires_us;     /* monotonic: an abandoned reservation does not starve the host */
-    int64_t up_since_us;    /* since when its server has been seen running; 0 = not yet */
-    gboolean ready;         /* the room is there: the server may start */
-    uint64_t missing_bytes; /* until it is ready: so much has still to come back */
+    char *for_name;          /* (nullable) */
+    uint64_t bytes;          /* overhead included */
+    int64_t expires_us;      /* monotonic: an abandoned reservation does not starve the host */
+    int64_t up_since_us;     /* since when its server has been seen running; 0 = not yet */
+    gboolean ready;          /* the room is there: the server may start */
+    uint64_t missing_bytes;  /* until it is ready: so much has still to come back */
+    uint64_t overhead_bytes; /* of an operation's: so much of `bytes` is for a QEMU; a container has none */
     gboolean kept; /* an operation's: stays until that releases it; what its server holds is part of it */
 } Reservation;
 

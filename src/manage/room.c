@@ -27,9 +27,10 @@ static void fail_missing(Job *job, const Reservation *room, const char *why)
 {
     g_autofree char *missing = size_format(room->missing_bytes), *bytes = size_format(room->bytes);
     GError *error = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
-                                "no room for %s with overhead: %s missing (%" G_GUINT64_FORMAT " bytes); %s; "
+                                "no room for %s%s: %s missing (%" G_GUINT64_FORMAT " bytes); %s; "
                                 "stop a server, lower minima, or enlarge the pool",
-                                bytes, missing, (guint64)room->missing_bytes, why);
+                                bytes, room->overhead_bytes > 0 ? " with overhead" : "", missing,
+                                (guint64)room->missing_bytes, why);
     error_set_missing(error, room->missing_bytes);
     job_fail(job, error);
 }

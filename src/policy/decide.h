@@ -59,6 +59,8 @@ void decision_free(Decision *decision);
  * G7  With constant facts all rows become MOVE_NONE and stay so, once comfort, rests and learned floors have faded
  *     (at most 30 min and ten half-lives). A change within the band moves nothing, unless overcommitted. One change
  *     of need turns no server more than once by more than 1 %.
+ * G8  Zeroed tracks are a right beginning at any instant: G1 to G3 hold from the first beat on, and nothing is
+ *     reclaimed before a fresh sample. What is forgotten is caution: comfort, rests, learned floors, hands seen.
  * G9  A guest that took memory back from its balloon, with little of it left, gets a target of at least what it
  *     took in this very beat, also above the pool; its floor is then that plus its flat headroom, for at least 60 s,
  *     and fades by half every 10 min afterwards.

@@ -18,7 +18,6 @@ typedef struct {
     uint64_t update_s;                    /* statistics' last-update in whole seconds; 0 = never */
     uint64_t available_bytes, free_bytes; /* UNKNOWN before the first statistics */
     uint64_t swap_in_bytes, swap_out_bytes, major_faults;
-    bool in_flight; /* a request to it has not been answered yet */
 } Seen;
 
 typedef enum {

@@ -90,12 +90,18 @@ void world_free(World *world)
     g_free(world);
 }
 
+/* Its caller has been told of a time-out or is dead, and it may have its effect yet. */
+static bool is_overdue(const Request *request)
+{
+    return request->bytes != 0 && request->reply_us == INT64_MAX;
+}
+
 static void look(World *world, guint i)
 {
     Guest *guest = &world->guests[i];
     Seen *seen = &world->seen[i];
-    seen->in_flight = world->requests[i].bytes != 0;
-    seen->responsive = guest_responds(guest, world->now_us);
+    /* As in the daemon: while a call is overdue its server is asked nothing, and shows as one that does not answer. */
+    seen->responsive = guest_responds(guest, world->now_us) && !is_overdue(&world->requests[i]);
     if (!seen->responsive)
         return;
     guest_hear(guest, world->now_us);
@@ -147,6 +153,8 @@ static void take_wishes(World *world)
             guest_ask(&world->guests[i], world->now_us);
         if (wish->target_bytes != 0 && world->requests[i].bytes == 0)
             send_request(world, i, wish->target_bytes);
+        else if (wish->target_bytes != 0 && world->ops->replied)
+            world->ops->replied(world->manager, i, REPLY_TIMEOUT, world->now_us);
         int64_t next_us = MIN(world->requests[i].effect_us, world->requests[i].reply_us);
         if (world->requests[i].bytes != 0)
             world->next_event_us = MIN(world->next_event_us, next_us);
@@ -223,6 +231,11 @@ static void kill_daemon(World *world)
         if (world->manager)
             world->ops->free(world->manager);
         world->manager = NULL;
+        for (guint i = 0; i < world->n; i++) {
+            world->requests[i].reply_us = INT64_MAX;
+            if (world->requests[i].effect_us == INT64_MAX)
+                world->requests[i].bytes = 0;
+        }
         world->back_us = world->now_us + world->scenario->restart_us;
     }
     if (!world->manager && world->now_us >= world->back_us) {

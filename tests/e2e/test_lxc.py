@@ -1,14 +1,14 @@
 """Real containers beside real guests: listed, counted, fixed; and made virtual machines."""
 
+import json
 import os
 import shutil
 import signal
-import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
-from contextlib import closing
 from pathlib import Path
 
 import e2e
@@ -119,6 +119,48 @@ class Listed(unittest.TestCase):
         server = e2e.wait_until(lambda: self.daemon.servers().get("old-1"), 10, self.daemon.situation)
         self.assertEqual((server["id"], server["state"]), (before, "running"))
 
+    def test_power(self):
+        """Stopped, started and restarted by the command line; a restart is another init."""
+        for verb, state in (("stop", "off"), ("start", "running")):
+            status, out, err = self.daemon.cli(verb, "old-1", timeout=60)
+            self.assertEqual((status, err), (0, ""), out)
+            self.assertEqual(self.containers.state("old-1"), "RUNNING" if state == "running" else "STOPPED")
+            e2e.wait_until(lambda state=state: self.server("old-1")["state"] == state, 10, lambda: str(self.server("old-1")))
+        before = self.containers.monitor_pid("old-1")
+        status, out, err = self.daemon.cli("restart", "old-1", timeout=90)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertIn("restarted", out)
+        self.assertNotEqual(self.containers.monitor_pid("old-1"), before)
+        self.assertEqual(self.containers.state("old-1"), "RUNNING")
+        self.assertEqual(self.server("old-1")["committed_bytes"], LIMIT_BYTES)
+
+    def test_one_without_a_limit_starts(self):
+        """It counts at what it holds, so nothing has to be made free for all of the host's memory."""
+        status, out, err = self.daemon.cli("start", "old-2", timeout=60)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertEqual(self.containers.state("old-2"), "RUNNING")
+
+    def test_no_limit_is_said(self):
+        for verb in (("list",), ("show", "old-2"), ("explain", "old-2")):
+            status, out, err = self.daemon.cli(*verb)
+            self.assertEqual((status, err), (0, ""), out)
+            self.assertIn("no limit", out, verb)
+        rows = {line.split()[0]: line for line in self.daemon.cli("list")[1].splitlines() if line.strip()}
+        self.assertIn("no limit", rows["old-2"])
+        self.assertIn("256 MiB", rows["old-1"])
+        self.assertNotIn("no limit", rows["old-1"])
+
+    def test_no_room_for_a_container(self):
+        """It has no QEMU, and the refusal does not speak of one."""
+        self.containers.create("old-3", 4096 * MIB)
+        self.daemon.wait(lambda: "old-3" in self.daemon.servers(), 15, "old-3")
+        status, out, err = self.daemon.cli("start", "old-3", timeout=60)
+        self.assertEqual(status, 1, out)
+        self.assertRegex(err, r"no room for 4 GiB: .*\d+ bytes missing")
+        self.assertNotIn("overhead", err)
+        self.assertEqual(self.containers.state("old-3"), "STOPPED")
+
+
 IMAGE = """\
 [image]
 title = The lab's own
@@ -128,6 +170,7 @@ initramfs = {image}/initramfs.gz
 command-line = console=ttyS0 quiet psi=1 mitigations=off panic=1
 """
 MEMORY_BYTES = 256 * MIB
+DISK_BYTES = 64 * MIB
 
 
 def write_images(folder, image):
@@ -143,6 +186,24 @@ def write_images(folder, image):
     (folder / "disk.conf").write_text("[image]\ntitle = With a disk\nminimum = 64MiB\ndisk = template\nformat = raw\n",
                                       encoding="utf-8")
     (folder / "template").write_bytes(b"x" * (4 * MIB))
+    write_qcow2(folder, good)
+
+
+def qcow2(disk_bytes, content):
+    """A qcow2 file, version 2: header, refcount table, refcount block, L1, one L2, then @content from the disk's begin."""
+    cluster, used, copied = 1 << 16, 5, 1 << 63
+    data = -(-len(content) // cluster)
+    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, disk_bytes, 0, 1, 3 * cluster, cluster, 1, 0, 0)
+    tables = (header, struct.pack(">Q", 2 * cluster), struct.pack(">H", 1) * (used + data),
+              struct.pack(">Q", 4 * cluster | copied),
+              b"".join(struct.pack(">Q", (used + i) * cluster | copied) for i in range(data)))
+    return b"".join(table.ljust(cluster, b"\0") for table in tables) + content.ljust(data * cluster, b"\0")
+
+
+def write_qcow2(folder, good):
+    """A disk of 64 MiB of which 3 MiB are written, beside a kernel that boots. Written by hand: qemu-img need not be there."""
+    (folder / "template.qcow2").write_bytes(qcow2(DISK_BYTES, os.urandom(3 * MIB)))
+    (folder / "qcow2.conf").write_text(good + "disk = template.qcow2\nformat = qcow2\n", encoding="utf-8")
 
 
 class Reinstalled(unittest.TestCase):
@@ -293,23 +354,13 @@ class Reinstalled(unittest.TestCase):
         self.assertEqual(server["ballooning"]["state"], "on")
         return server
 
-    def database(self):
-        return sqlite3.connect(self.daemon.dir / "store" / "aerostat.db")
-
     def give_to(self, account):
-        """Straight into the store, which is read when a daemon starts."""
-        server_id = self.server()["id"]
-        self.daemon.stop()
-        with closing(self.database()) as store, store:
-            store.execute("INSERT INTO accounts VALUES (?, 'owner', '-', 1, 1)", (account,))
-            store.execute("INSERT INTO ownership VALUES (?, 'old-1', ?, 1)", (server_id, account))
-        self.daemon.start()
-        self.daemon.wait(lambda: all(one["connected"] for one in self.daemon.call("status")["backends"]), 15, "libvirt")
-
-    def owner_of(self, server_id):
-        with closing(self.database()) as store:
-            rows = store.execute("SELECT account FROM ownership WHERE server_id = ?", (server_id,)).fetchall()
-        return rows[0][0] if rows else None
+        password = self.images.parent / "password"
+        password.write_text("correct horse battery\n", encoding="utf-8")
+        for words in (("user", "add", account, "--password-file", str(password)), ("own", "old-1", account)):
+            status, out, err = self.daemon.cli(*words)
+            self.assertEqual((status, err), (0, ""), out)
+        self.assertEqual(self.server()["owner"], account)
 
     def test_reinstalled(self):
         self.give_to("alice")
@@ -317,7 +368,7 @@ class Reinstalled(unittest.TestCase):
         self.assertEqual((status, err), (0, ""), out + err)
         self.assertIn("reinstalled", out)
         server = self.check_reinstalled()
-        self.assertEqual(self.owner_of(server["id"]), "alice")
+        self.assertEqual(server["owner"], "alice")
         xml = self.lab.virsh("dumpxml", "old-1")
         for needed in ("freePageReporting='on'", "org.aerostat.agent.0", "<stats period="):
             self.assertIn(needed, xml)
@@ -353,13 +404,33 @@ class Reinstalled(unittest.TestCase):
         self.assertEqual(self.daemon.cli("stop", "old-1", timeout=60)[0], 0)
         status, out, err = self.daemon.cli("reinstall", "old-1", "--image", "lab", "--confirm", "old-1", timeout=90)
         self.assertEqual((status, err), (0, ""), out + err)
-        self.assertEqual(self.owner_of(self.check_reinstalled()["id"]), "alice")
+        self.assertEqual(self.check_reinstalled()["owner"], "alice")
         kept = [name for name in self.lab.domains() if name.startswith("old-1.aside")]
         self.assertEqual(len(kept), 1, self.lab.domains())
         self.assertEqual(list(self.daemon.servers()), ["old-1"])
         status, out, err = self.daemon.cli("purge", "old-1", "--confirm", "old-1", timeout=60)
         self.assertEqual((status, err), (0, ""), out)
         self.assertEqual(list(self.lab.domains()), ["old-1"])
+
+    def test_with_a_disk_of_its_own(self):
+        """Made from a qcow2 template: the same content in a file of its own, which the new machine has."""
+        self.assertEqual(self.daemon.cli("stop", "old-1", timeout=60)[0], 0)
+        status, out, err = self.daemon.cli("reinstall", "old-1", "--image", "qcow2", "--confirm", "old-1", timeout=90)
+        self.assertEqual((status, err), (0, ""), out + err)
+        self.check_reinstalled()
+        made = list(self.disks.iterdir())
+        self.assertEqual([path.suffix for path in made], [".qcow2"], made)
+        xml = self.lab.virsh("dumpxml", "old-1")
+        self.assertIn(str(made[0]), xml)
+        self.assertRegex(xml, r"<driver [^>]*type='qcow2'")
+        template = self.images / "template.qcow2"
+        self.assertNotEqual(made[0].stat().st_ino, template.stat().st_ino)
+        self.assertEqual(made[0].read_bytes(), template.read_bytes())
+        # QEMU itself says what it has opened.
+        answer = json.loads(self.lab.virsh("qemu-monitor-command", "old-1", '{"execute":"query-block"}'))
+        images = [one["inserted"]["image"] for one in answer["return"] if "inserted" in one]
+        self.assertEqual([(one["format"], one["virtual-size"]) for one in images], [("qcow2", DISK_BYTES)])
+        self.assertNotIn("backing-filename", images[0])
 
 
 if __name__ == "__main__":

@@ -1,115 +1,77 @@
-#!/usr/bin/env python3
-"""Every shipped scenario under every policy: what the policy promises, and that docs/simulator.md says what comes out.
+"""Every shipped scenario through aerostat-sim, as somebody would run it: what Aerostat promises holds in all of them.
 
-  test_scenarios.py AEROSTAT-SIM             checks
-  test_scenarios.py AEROSTAT-SIM --write     puts the table into docs/simulator.md
+  test_scenarios.py AEROSTAT_SIM
 """
 
 import json
-import re
 import subprocess
 import sys
 import unittest
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "docs" / "simulator.md"
-POLICIES = ["aerostat", "static", "static-by-maximum", "proportional", "proxmox", "mom"]
-MODELS = {"ideal", "slow", "busy", "stuck", "intermittent", "silent", "stale", "rebooting", "liar-high", "liar-low", "deaf",
-          "thrashing", "cache-heavy"}
-BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->"
-# More is wanted than there is: nobody can have all of it.
-CONTENDED = {"everyone-bursts", "weights", "thrashing-guest"}
-# Where another policy has less stall; docs/simulator.md says why.
-BEHIND = {
-    "everyone-bursts": "all grow into a full pool at once: equal shares are right from the first moment, by luck",
-    "weights": "used memory is never taken, so weights divide only what is idle",
-    "liar-low": "the liar alone pays for what it says",
-}
-NOTHING_S = 0.05
-SIM = ""
+ROOT = Path(__file__).resolve().parent.parent.parent
+SIM = sys.argv.pop(1)
+SCENARIOS = sorted((ROOT / "scenarios").glob("*.conf"))
+GUEST_MODELS = {"ideal", "slow", "busy", "stuck", "intermittent", "silent", "stale", "rebooting", "liar-high", "liar-low", "deaf",
+                "thrashing", "cache-heavy"}
+# More is wanted there than the pool has: nobody can do all the work, and the least of it that is expected.
+WANTS_TOO_MUCH = {"everyone-bursts": 74, "thrashing-guest": 90, "weights": 54}
+# Where another policy that keeps to the pool stalls less; docs/policy.md has the reason. How much more is allowed, in s.
+STALLS_MORE = {"everyone-bursts": 5, "liar-low": 2, "weights": 70}
+PROMISES_TWICE = {"proxmox", "mom"}
 
 
-def run_all():
-    """What each scenario came to: name -> JSON."""
-    def one(path):
-        done = subprocess.run([SIM, "--json", str(path)], capture_output=True, text=True, check=False, timeout=120)
-        if done.returncode:
-            raise RuntimeError(f"{path.name}: {done.stderr}")
-        return path.stem, json.loads(done.stdout)
-    with ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(one, sorted((ROOT / "scenarios").glob("*.conf"))))
+def simulate(path, *arguments):
+    done = subprocess.run([SIM, str(path), "--json", *arguments], capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    return {one["policy"]: one for one in json.loads(done.stdout)["policies"]}
 
 
-def cell(figures):
-    text = f"{figures['work_percent']:.1f} %, {figures['stall_s']:.0f} s"
-    if figures["oom_kills"]:
-        text += f", {figures['oom_kills']} killed"
-    return text + (" †" if figures["overcommitted_byte_s"] > 0 else "")
-
-
-def table(results):
-    lines = ["| scenario | " + " | ".join(POLICIES) + " |", "|---" * (len(POLICIES) + 1) + "|"]
-    for name, result in results.items():
-        by_name = {figures["policy"]: figures for figures in result["policies"]}
-        lines.append(f"| {name} | " + " | ".join(cell(by_name[policy]) for policy in POLICIES) + " |")
-    return "\n".join(lines) + "\n"
-
-
-class Scenarios(unittest.TestCase):
+class Shipped(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.results = run_all()
+        # A hundred servers under the other policies take long with sanitizers, and are compared by the benchmark.
+        cls.runs = {path.stem: simulate(path, "--policy", "aerostat" if path.stem == "hundred-servers" else "all")
+                    for path in SCENARIOS}
 
     def each(self):
-        for name, result in self.results.items():
-            by_name = {figures["policy"]: figures for figures in result["policies"]}
-            self.assertEqual(sorted(by_name), sorted(POLICIES))
-            yield name, by_name.pop("aerostat"), by_name
+        for name, policies in self.runs.items():
+            with self.subTest(scenario=name):
+                yield name, policies, policies["aerostat"]
 
-    def test_no_byte_twice_and_nobody_killed(self):
-        for name, aerostat, _ in self.each():
-            self.assertEqual(aerostat["overcommitted_byte_s"], 0, name)
-            self.assertEqual(aerostat["oom_kills"], 0, name)
+    def test_no_byte_is_promised_twice(self):
+        for _, _, ours in self.each():
+            self.assertEqual(ours["overcommitted_byte_s"], 0)
 
-    def test_the_work_is_done_where_demand_fits(self):
-        for name, aerostat, _ in self.each():
-            if name not in CONTENDED:
-                self.assertGreaterEqual(aerostat["work_percent"], 95, name)
+    def test_nobody_is_killed(self):
+        for _, _, ours in self.each():
+            self.assertEqual(ours["oom_kills"], 0)
 
-    def test_least_stall_of_all(self):
-        behind = set()
-        for name, aerostat, others in self.each():
-            for policy, figures in others.items():
-                # Work not done because it was killed and began anew is no better than a stall.
-                if figures["stall_s"] + figures["down_s"] + NOTHING_S < aerostat["stall_s"] + aerostat["down_s"]:
-                    behind.add(name)
-                    self.assertIn(name, BEHIND, f"{policy} stalls {figures['stall_s']} s, aerostat {aerostat['stall_s']} s")
-        self.assertEqual(behind, set(BEHIND), "what is said to be behind is, and nothing else")
+    def test_work_is_that_of_the_oracle_where_demand_fits(self):
+        for name, _, ours in self.each():
+            self.assertGreaterEqual(ours["work_percent"], WANTS_TOO_MUCH.get(name, 95))
 
-    def test_every_model_has_its_scenario(self):
-        found = {"ideal"}
-        for path in (ROOT / "scenarios").glob("*.conf"):
-            found |= set(re.findall(r"^model\s*=\s*(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
-        self.assertEqual(found, MODELS)
+    def test_nobody_who_keeps_to_the_pool_stalls_less(self):
+        for name, policies, ours in self.each():
+            for other in policies.values():
+                if other["policy"] not in PROMISES_TWICE:
+                    self.assertLessEqual(ours["stall_s"], other["stall_s"] + STALLS_MORE.get(name, 0) + 1e-6, other["policy"])
 
-    def test_the_document_has_these_figures(self):
-        text = DOCUMENT.read_text(encoding="utf-8")
-        written = text[text.index(BEGIN) + len(BEGIN):text.index(END)]
-        self.assertEqual(written.splitlines(), table(self.results).splitlines(),
-                         "tests/sim/test_scenarios.py AEROSTAT-SIM --write puts them there")
+    def test_the_measure_can_fail(self):
+        """Others promise twice and get services killed in the same scenarios: the zeros above are no property of the scenarios."""
+        others = [one for policies in self.runs.values() for name, one in policies.items() if name != "aerostat"]
+        self.assertGreater(sum(one["overcommitted_byte_s"] > 0 for one in others), 10)
+        self.assertGreater(sum(one["oom_kills"] > 0 for one in others), 10)
 
+    def test_every_model_of_a_guest_has_a_scenario(self):
+        lines = [line.split("=") for path in SCENARIOS for line in path.read_text(encoding="utf-8").splitlines()]
+        shown = {"ideal"} | {words[1].strip() for words in lines if words[0].strip() == "model"}
+        self.assertEqual(shown, GUEST_MODELS)
 
-def write():
-    text = DOCUMENT.read_text(encoding="utf-8")
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    DOCUMENT.write_text(text[:begin] + table(run_all()) + text[end:], encoding="utf-8")
+    def test_without_paying_first_bytes_are_promised_twice(self):
+        self.assertGreater(simulate(ROOT / "scenarios" / "rotating-30s.conf", "--policy", "aerostat", "--set",
+                                    "policy.disabled_rules=1")["aerostat"]["overcommitted_byte_s"], 0)
 
 
 if __name__ == "__main__":
-    SIM = sys.argv.pop(1)
-    if sys.argv[1:] == ["--write"]:
-        write()
-    else:
-        unittest.main(verbosity=2)
+    unittest.main()
