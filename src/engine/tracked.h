@@ -12,9 +12,8 @@
 #include "policy/decide.h"
 #include "store/store.h"
 
-/* QEMU beyond guest RAM until it has been measured: seen 60-125 MiB, and what is measured counts with 16 MiB on top; a start
- * that was given less room than it then counts with would put a full pool over. */
-#define TRACKED_OVERHEAD_GUESS_BYTES (144 * MIB)
+/* QEMU beyond guest RAM until it has been measured: seen 60-125 MiB. */
+#define TRACKED_OVERHEAD_GUESS_BYTES (128 * MIB)
 
 /* How long things take; tests have their own. */
 typedef struct {
