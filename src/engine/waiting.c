@@ -57,7 +57,7 @@ static void look_for_end(Engine *engine, Tracked *tracked, int64_t now_us)
         count_wait(engine, tracked, now_us);
 }
 
-static void append_amounts(GString *text, const GPtrArray *sources, const char *server)
+static void append_amounts(GString *text, const GPtrArray *sources, const char *server, gboolean names)
 {
     guint told = 0;
     for (guint i = 0; sources && i < sources->len && told < NAMES_TOLD; i++) {
@@ -68,20 +68,22 @@ static void append_amounts(GString *text, const GPtrArray *sources, const char *
         gboolean is_free = g_str_equal(source->from, "free");
         g_string_append_printf(text, "%s%s %s", told == 0 ? "" : ", ", size, is_free ? "of slack" : "from ");
         if (!is_free)
-            g_string_append(text, source->from);
+            g_string_append(text, names ? source->from : "another server");
         told++;
     }
 }
 
-static void append_part(GString *text, const char *label, const GPtrArray *sources, const char *server)
+static void append_part(GString *text, const char *label, const GPtrArray *sources, const char *server,
+                        gboolean names)
 {
     g_autoptr(GString) amounts = g_string_new(NULL);
-    append_amounts(amounts, sources, server);
+    append_amounts(amounts, sources, server, names);
     if (amounts->len > 0)
         g_string_append_printf(text, "; %s %s", label, amounts->str);
 }
 
-static char *sentence_of(const Tracked *tracked)
+/* @names: FALSE leaves out what other servers are called, which is not their neighbour's business. */
+static char *sentence_of(const Tracked *tracked, gboolean names)
 {
     const Rise *rise = &tracked->relief.rise;
     g_autofree char *got = size_format(rise->got_bytes);
@@ -89,8 +91,8 @@ static char *sentence_of(const Tracked *tracked)
     g_string_append_printf(text, "%s got the first of %s %.0f ms after it began to need it, ",
                            tracked->latest->name, got, (double)rise->first_grant_us / 1e3);
     g_string_append_printf(text, "and never waited longer than %.0f ms", (double)rise->longest_us / 1e3);
-    append_part(text, "paid with", tracked->relief.paid, tracked->latest->name);
-    append_part(text, "meanwhile asked back", tracked->relief.helped, tracked->latest->name);
+    append_part(text, "paid with", tracked->relief.paid, tracked->latest->name, names);
+    append_part(text, "meanwhile asked back", tracked->relief.helped, tracked->latest->name, names);
     g_string_append_c(text, '.');
     return g_string_free(text, FALSE);
 }
@@ -102,7 +104,8 @@ static void tell(Engine *engine, Tracked *tracked, int64_t now_us)
         entry->performed = TRUE;
         entry->rise = tracked->relief.rise;
         entry->rise_unix_us = entry->wall_us - (now_us - tracked->relief.rise.began_us);
-        entry->text = sentence_of(tracked);
+        entry->text = sentence_of(tracked, TRUE);
+        entry->private_text = sentence_of(tracked, FALSE);
         engine_emit(engine, ENGINE_EVENT_DECISION, journal_add(engine->journal, entry));
     }
     relief_clear(&tracked->relief);

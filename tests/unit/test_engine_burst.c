@@ -142,6 +142,9 @@ static void test_whole_rise_is_told(void)
     g_assert_cmpuint(entry->rise.got_bytes, >, 500 * MIB);
     g_assert_nonnull(strstr(entry->text, "of slack"));
     g_assert_nonnull(strstr(entry->text, "from idle"));
+    g_assert_nonnull(entry->private_text);
+    g_assert_nonnull(strstr(entry->private_text, "from another server"));
+    g_assert_null(strstr(entry->private_text, "idle"));
     g_assert_cmpuint(host->first_grant_p50_us, <=, host->first_grant_p99_us);
     g_assert_cmpuint(host->relief_p50_us, <=, host->relief_p99_us);
     g_assert_cmpint(rig_server(rig, "needy")->waited_us, >, 0);
