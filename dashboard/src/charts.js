@@ -24,7 +24,11 @@ function axes() {
   return [
     { ...common, space: 70, values: (/** @type {any} */ _, /** @type {number[]} */ times) =>
       times.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: times[1] - times[0] < 60 ? "2-digit" : undefined })) },
-    { ...common, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map((v) => `${(v / GIB).toFixed(v < GIB && v > 0 ? 1 : 0)} GiB`),
+    { ...common, size: 68, values: (/** @type {any} */ _, /** @type {number[]} */ values) => {
+      // As many places as the step needs: 1.5 must not read as 2.
+      const step = (values[1] ?? GIB) / GIB;
+      return values.map((v) => `${(v / GIB).toFixed(step % 1 === 0 ? 0 : step % 0.5 === 0 ? 1 : 2)} GiB`);
+    },
       // Whole parts of a GiB, not of a billion.
       splits: (/** @type {any} */ _u, /** @type {any} */ _a, /** @type {number} */ low, /** @type {number} */ high) => {
         const step = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((n) => n * GIB).find((n) => (high - low) / n <= 5) ?? 1024 * GIB;

@@ -23,9 +23,9 @@ export function AuditTable({ name }) {
   return html`<${ProblemBox} problem=${audit.problem} retry=${audit.again} />
     ${audit.data && entries.length === 0 && html`<p class="quiet">Nothing has been changed yet.</p>`}
     ${entries.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label="Changes"><table>
-      <thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">From</th>${!name && html`<th scope="col">Server</th>`}<th scope="col">What</th><th scope="col">Before</th><th scope="col">After</th><th scope="col">Result</th></tr></thead>
-      <tbody>${entries.map((/** @type {any} */ one) => html`<tr key=${one.id}><td>${moment(one.time_us)}</td><td>${one.who}</td><td>${one.from}</td>${!name && html`<td>${one.name}</td>`}
-        <td>${one.action}</td><td>${shown(one.before)}</td><td>${shown(one.after)}</td><td class=${one.result === "ok" ? "" : "bad"}>${one.result}</td></tr>`)}</tbody></table></div>`}
+      <thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">From</th>${!name && html`<th scope="col">About</th>`}<th scope="col">What</th><th scope="col">Before</th><th scope="col">After</th><th scope="col">Result</th></tr></thead>
+      <tbody>${entries.map((/** @type {any} */ one) => html`<tr key=${one.id}><td class="when">${moment(one.time_us)}</td><td>${one.who}</td><td>${one.from}</td>${!name && html`<td>${one.name}</td>`}
+        <td>${one.action}</td><td>${shown(one.before)}</td><td>${shown(one.after)}</td><td class=${one.result === "done" ? "" : "bad"}>${one.result}</td></tr>`)}</tbody></table></div>`}
     <div class="pager">
       ${before.length > 0 && html`<button class="secondary small" onClick=${() => setBefore(before.slice(0, -1))}>Newer</button>`}
       ${entries.length === PAGE && html`<button class="secondary small" onClick=${() => setBefore([...before, entries[entries.length - 1].id])}>Older</button>`}

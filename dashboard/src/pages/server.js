@@ -45,7 +45,7 @@ function Standing({ server }) {
     <ul class="sentences">${sentences.map((/** @type {string} */ text) => html`<li>${text}</li>`)}</ul>
     <dl class="facts">
       <div><dt>Came back last time in</dt><dd>${server.relief_us == null ? "not needed yet" : duration(server.relief_us)}</dd></div>
-      <div><dt>Waited for memory in all</dt><dd>${server.stalled_us == null ? "not measured without the agent" : duration(server.stalled_us)}</dd></div>
+      <div><dt>Waited for memory in all</dt><dd>${server.stalled_us == null ? "not measured" : duration(server.stalled_us)}</dd></div>
       <div><dt>Always kept for it</dt><dd><${Size} bytes=${server.minimum_bytes} /></dd></div>
     </dl></section>`;
 }
