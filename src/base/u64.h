@@ -47,5 +47,6 @@ static inline uint64_t u64_from_double(double x)
 {
     if (!(x > 0))
         return 0;
-    return x < 9223372036854775808.0 ? (uint64_t)x : UINT64_C(1) << 63;
+    /* By way of the signed type, which processors convert in one step. */
+    return x < 9223372036854775808.0 ? (uint64_t)(int64_t)x : UINT64_C(1) << 63;
 }

@@ -21,12 +21,6 @@ static double share_at(const Share *share, double level)
     return bytes >= (double)share->high_bytes ? (double)share->high_bytes : bytes;
 }
 
-/* Beyond 2^63 no size means anything, and the conversion would be undefined. */
-static uint64_t to_bytes(double bytes)
-{
-    return bytes < 9223372036854775808.0 ? (uint64_t)bytes : UINT64_C(1) << 63;
-}
-
 static double middle_of(const Bracket *bracket)
 {
     return bracket->low_level + (bracket->high_level - bracket->low_level) / 2;
@@ -36,24 +30,29 @@ static double middle_of(const Bracket *bracket)
  * levels would be compared, the bytes at that level are: no division. */
 static size_t narrow(const Share *shares, uint32_t *open, size_t n_open, Bracket *bracket)
 {
+    const double low_level = bracket->low_level, high_level = bracket->high_level,
+                 middle = middle_of(bracket);
+    /* Sums in registers: through memory each step would wait for the one before. */
+    double decided = bracket->decided_bytes, linear = bracket->linear_weight, sum = 0;
     size_t kept = 0;
-    double middle = middle_of(bracket);
-    bracket->middle_bytes = 0;
     for (size_t k = 0; k < n_open; k++) {
         const Share *share = &shares[open[k]];
         double low = (double)share->low_bytes, high = (double)share->high_bytes;
-        double least = bracket->low_level * share->weight, most = bracket->high_level * share->weight;
+        double least = low_level * share->weight, most = high_level * share->weight;
         if (low >= most) {
-            bracket->decided_bytes += low;
+            decided += low;
         } else if (high <= least) {
-            bracket->decided_bytes += high;
+            decided += high;
         } else if (low <= least && high >= most) {
-            bracket->linear_weight += share->weight;
+            linear += share->weight;
         } else {
-            bracket->middle_bytes += share_at(share, middle);
+            sum += share_at(share, middle);
             open[kept++] = open[k];
         }
     }
+    bracket->decided_bytes = decided;
+    bracket->linear_weight = linear;
+    bracket->middle_bytes = sum;
     return kept;
 }
 
@@ -120,8 +119,8 @@ uint64_t allocation_fill(const Share *shares, size_t n, uint64_t budget, uint32_
     double level = find_level(shares, n, (double)budget, highest_level(shares, n), scratch);
     uint64_t sum = 0;
     for (size_t i = 0; i < n; i++) {
-        ret_bytes[i] =
-            u64_clamp(to_bytes(share_at(&shares[i], level)), shares[i].low_bytes, shares[i].high_bytes);
+        ret_bytes[i] = u64_clamp(u64_from_double(share_at(&shares[i], level)), shares[i].low_bytes,
+                                 shares[i].high_bytes);
         sum = u64_add_sat(sum, ret_bytes[i]);
     }
     return trim(shares, n, sum, budget, ret_bytes);

@@ -9,7 +9,7 @@
 static uint64_t per_second(uint64_t bytes, int64_t elapsed_us)
 {
     double rate = (double)bytes * 1e6 / (double)elapsed_us;
-    return rate < 9223372036854775808.0 ? (uint64_t)rate : UINT64_C(1) << 63;
+    return u64_from_double(rate);
 }
 
 static void begin_quiet(BurstState *state, uint64_t resident_bytes, int64_t now_us)
@@ -92,5 +92,5 @@ uint64_t burst_expected_bytes(const BurstState *state, const PolicyParams *param
     double ahead = (double)state->rate_bytes_per_s * (double)params->reaction_us / (double)SECOND_US;
     double most = (double)shown * params->burst_lead;
     double expected = ahead < most ? ahead : most;
-    return expected < 9223372036854775808.0 ? (uint64_t)expected : UINT64_C(1) << 63;
+    return u64_from_double(expected);
 }

@@ -18,6 +18,7 @@ static void clear_arrays(Decision *decision)
     free(decision->scratch.index);
     free(decision->scratch.donors);
     free(decision->scratch.pinned);
+    free(decision->scratch.untaken);
 }
 
 void decision_free(Decision *decision)
@@ -53,6 +54,7 @@ static void reserve(Decision *decision, size_t n)
     decision->scratch.index = array_of(capacity, sizeof *decision->scratch.index);
     decision->scratch.donors = array_of(capacity, sizeof *decision->scratch.donors);
     decision->scratch.pinned = array_of(capacity, sizeof *decision->scratch.pinned);
+    decision->scratch.untaken = array_of(capacity, sizeof *decision->scratch.untaken);
 }
 
 typedef enum { TIER_MINIMUM, TIER_NEED, TIER_COMFORT, TIER_MAXIMUM } Tier;
@@ -83,13 +85,14 @@ static void begin_tiers(Decision *decision, const ServerFacts *servers, const Se
         HoldReason hold = plan_hold(&servers[i], demand, &tracks[i].move, now_us);
         bool pinned = servers[i].fixed != FIXED_NO || hold_pins(hold);
         decision->scratch.pinned[i] = pinned;
+        decision->scratch.untaken[i] = tracks[i].move.untaken;
         decision->allocations[i] = first_low(&servers[i], demand, pinned, params);
     }
 }
 
 /* How far a tier lifts one server. What could not be taken back is not lent: no comfort or surplus without
  * fresh statistics. A guest that does not take up grants is not promised more than it has. */
-static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *demand, const MoveState *move)
+static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *demand, bool untaken)
 {
     uint64_t high = 0;
     bool lends = demand->known && !demand->stale && facts->hold != HOLD_STALE_STATISTICS;
@@ -108,7 +111,7 @@ static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *dem
         break;
     }
     high = u64_min(high, facts->maximum_bytes);
-    return move->untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
+    return untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
 }
 
 static double tier_weight(Tier tier, const ServerFacts *facts, const Demand *demand,
@@ -121,26 +124,31 @@ static double tier_weight(Tier tier, const ServerFacts *facts, const Demand *dem
     return taxed ? allocation_taxed_weight(weight, demand->active_permille, params->tax_permille) : weight;
 }
 
-/* Lifts everyone that may move from where the tiers before left it towards this tier's high; the pinned ones
- * keep what they hold. Returns the sum of all. */
+/* Lifts everyone that may move from where the tiers before left it towards this tier's high; the others keep what they
+ * have. Returns the sum of all. */
 static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *servers,
-                          const ServerTrack *tracks, const PolicyParams *params, uint64_t budget)
+                          const PolicyParams *params, uint64_t budget)
 {
-    Share *shares = decision->scratch.shares;
+    PlanScratch *scratch = &decision->scratch;
+    uint64_t kept = 0;
+    size_t n_lifted = 0;
     for (size_t i = 0; i < decision->n; i++) {
         const Demand *demand = &decision->demands[i];
         uint64_t low = decision->allocations[i], high = low;
-        if (!decision->scratch.pinned[i])
-            high = u64_max(low, tier_high(tier, &servers[i], demand, &tracks[i].move));
-        double weight = high > low ? tier_weight(tier, &servers[i], demand, params) : 1;
-        shares[i] = (Share){.low_bytes = low, .high_bytes = high, .weight = weight};
+        if (!scratch->pinned[i])
+            high = tier_high(tier, &servers[i], demand, scratch->untaken[i]);
+        if (high <= low) {
+            kept = u64_add_sat(kept, low);
+            continue;
+        }
+        scratch->shares[n_lifted] = (Share){low, high, tier_weight(tier, &servers[i], demand, params)};
+        scratch->donors[n_lifted++] = (uint32_t)i;
     }
     uint64_t sum =
-        allocation_fill(shares, decision->n, budget, decision->scratch.index, decision->scratch.bytes);
-    uint64_t *filled = decision->scratch.bytes;
-    decision->scratch.bytes = decision->allocations;
-    decision->allocations = filled;
-    return sum;
+        allocation_fill(scratch->shares, n_lifted, u64_sub_sat(budget, kept), scratch->index, scratch->bytes);
+    for (size_t k = 0; k < n_lifted; k++)
+        decision->allocations[scratch->donors[k]] = scratch->bytes[k];
+    return u64_add_sat(kept, sum);
 }
 
 static void allocate(const HostFacts *host, const ServerFacts *servers, const ServerTrack *tracks,
@@ -155,11 +163,11 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Se
     /* Nobody keeps as surplus what others are about to touch. */
     uint64_t expected = plan_expected_bytes(servers, tracks, decision->n, params, now_us);
     uint64_t surplus = u64_sub_sat(after_slack, expected);
-    uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, tracks, params, budget);
+    uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, params, budget);
     for (Tier tier = TIER_NEED; tier <= TIER_MAXIMUM; tier++) {
         uint64_t tier_budget = tier == TIER_NEED ? budget : (tier == TIER_MAXIMUM ? surplus : after_slack);
         if (sum < tier_budget)
-            sum = fill_tier(decision, tier, servers, tracks, params, tier_budget);
+            sum = fill_tier(decision, tier, servers, params, tier_budget);
     }
 }
 

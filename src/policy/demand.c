@@ -16,21 +16,12 @@
  * and some for the smallest, and free pages that are too few to be used. */
 #define UNTOUCHED_PART       8
 #define UNTOUCHED_FLAT_BYTES (48 * MIB)
-/* 2^63: no size or rate here means anything beyond it, and a conversion of more would be undefined. */
-#define BYTES_MAX 9223372036854775808.0
 
 static double fade(int64_t elapsed_us, int64_t half_life_us)
 {
     if (elapsed_us <= 0)
         return 1;
     return exp2(-(double)elapsed_us / (double)half_life_us);
-}
-
-static uint64_t to_bytes(double bytes)
-{
-    if (!(bytes > 0))
-        return 0;
-    return bytes < BYTES_MAX ? (uint64_t)bytes : UINT64_C(1) << 63;
 }
 
 static uint64_t scaled(uint64_t bytes, uint64_t permille)
@@ -65,7 +56,7 @@ static uint64_t rate_of(uint64_t now, uint64_t before, int64_t elapsed_us)
 {
     if (now == UNKNOWN || before == UNKNOWN || now <= before)
         return 0;
-    return to_bytes((double)(now - before) * 1e6 / (double)elapsed_us);
+    return u64_from_double((double)(now - before) * 1e6 / (double)elapsed_us);
 }
 
 /* A guest that waits for memory has touched what it has. One that has not waits for another reason, a limit within it, or
@@ -143,7 +134,7 @@ static void learn_cache(DemandState *state, const ServerFacts *facts, const Poli
     } else if (state->squeezed_us == 0 || now_us - state->squeezed_us >= backed_off_us(state, params)) {
         double seconds = (double)(facts->sample_us - state->last_sample_us) / (double)SECOND_US;
         uint64_t probe = scaled(facts->balloon_bytes, params->probe_permille);
-        state->cache_bytes = u64_sub_sat(state->cache_bytes, to_bytes((double)probe * seconds));
+        state->cache_bytes = u64_sub_sat(state->cache_bytes, u64_from_double((double)probe * seconds));
     }
 }
 
@@ -158,11 +149,12 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
     if (!first && elapsed_us >= 0 && elapsed_us < RATE_MIN_US)
         return;
     if (!first && elapsed_us >= RATE_MIN_US) {
-        double faded = fade(elapsed_us, params->growth_half_life_us);
-        state->growth_bytes_per_s = u64_max(to_bytes((double)state->growth_bytes_per_s * faded),
+        bool grew = state->growth_bytes_per_s != 0 || state->resident_growth_bytes_per_s != 0;
+        double faded = grew ? fade(elapsed_us, params->growth_half_life_us) : 1;
+        state->growth_bytes_per_s = u64_max(u64_from_double((double)state->growth_bytes_per_s * faded),
                                             rate_of(state->sure_bytes, state->rate_used_bytes, elapsed_us));
         state->resident_growth_bytes_per_s =
-            u64_max(to_bytes((double)state->resident_growth_bytes_per_s * faded),
+            u64_max(u64_from_double((double)state->resident_growth_bytes_per_s * faded),
                     rate_of(facts->resident_bytes, state->rate_resident_bytes, elapsed_us));
         if (seen_faulting(state, facts, params, elapsed_us))
             state->faulting_until_us = now_us + params->faulting_hold_us;
@@ -212,8 +204,8 @@ static uint64_t learned_floor(const DemandState *state, const PolicyParams *para
 {
     if (state->learned_floor_bytes == 0 || !rule_on(params, RULE_REST))
         return 0;
-    return to_bytes((double)state->learned_floor_bytes *
-                    fade(now_us - state->rest_until_us, params->learned_half_life_us));
+    return u64_from_double((double)state->learned_floor_bytes *
+                           fade(now_us - state->rest_until_us, params->learned_half_life_us));
 }
 
 /* What the guest will touch until the next grant can arrive, as its use has been growing and as far as the
@@ -225,11 +217,11 @@ static uint64_t growth_now(const DemandState *state, const ServerFacts *facts, c
         return 0;
     double faded = fade(now_us - state->rate_us, params->growth_half_life_us);
     double reaction_s = (double)params->reaction_us / (double)SECOND_US * faded;
-    uint64_t growth = to_bytes((double)state->growth_bytes_per_s * reaction_s);
+    uint64_t growth = u64_from_double((double)state->growth_bytes_per_s * reaction_s);
     uint64_t touched = touched_now(facts, params);
     if (touched == UINT64_MAX || state->rate_resident_bytes == UNKNOWN)
         return growth;
-    uint64_t touching = to_bytes((double)state->resident_growth_bytes_per_s * reaction_s);
+    uint64_t touching = u64_from_double((double)state->resident_growth_bytes_per_s * reaction_s);
     return u64_min(growth, u64_sub_sat(u64_add_sat(touched, touching), state->sure_bytes));
 }
 
@@ -248,7 +240,8 @@ static uint64_t comfort_now(DemandState *state, const PolicyParams *params, uint
 {
     uint64_t above = u64_sub_sat(state->comfort_bytes, need_bytes);
     if (above >= params->quantum_bytes)
-        above = to_bytes((double)above * fade(now_us - state->comfort_us, params->comfort_half_life_us));
+        above =
+            u64_from_double((double)above * fade(now_us - state->comfort_us, params->comfort_half_life_us));
     if (above < params->quantum_bytes)
         above = 0;
     state->comfort_bytes = need_bytes + above;

@@ -2,29 +2,6 @@
 #include "policy/ledger.h"
 #include "base/u64.h"
 
-static bool counts_full(const ServerFacts *facts, const PolicyParams *params)
-{
-    if (facts->fixed != FIXED_NO)
-        return true;
-    bool boots = facts->hold == HOLD_STARTING || facts->hold == HOLD_REBOOTING;
-    return boots && rule_on(params, RULE_COUNT_REBOOT_FULL);
-}
-
-uint64_t ledger_held_with_target(const ServerFacts *facts, const PolicyParams *params, uint64_t target_bytes)
-{
-    uint64_t held = u64_max(facts->balloon_bytes, target_bytes);
-    if (facts->resident_bytes != UNKNOWN)
-        held = u64_max(held, facts->resident_bytes);
-    if (counts_full(facts, params))
-        held = u64_max(held, facts->maximum_bytes);
-    return held;
-}
-
-uint64_t ledger_held(const ServerFacts *facts, const PolicyParams *params)
-{
-    return ledger_held_with_target(facts, params, facts->target_bytes);
-}
-
 uint64_t ledger_committed(const ServerFacts *facts, const PolicyParams *params)
 {
     return u64_add_sat(ledger_held(facts, params), facts->overhead_bytes);

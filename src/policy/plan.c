@@ -7,26 +7,9 @@
 /* A grant shows in the balloon within milliseconds; one that has not by then may have been lost on its way. */
 #define ASK_AGAIN_US INT64_C(2000000)
 
-static uint64_t distance(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : b - a;
-}
-
 static uint64_t round_up(uint64_t bytes, uint64_t quantum)
 {
     return u64_add_sat(bytes, quantum - 1) / quantum * quantum;
-}
-
-bool beat_unsettled(const Beat *beat, size_t i)
-{
-    const PlanRow *row = &beat->rows[i];
-    uint64_t off = distance(row->target_bytes, row->allocation_bytes);
-    if (off <= beat_band(beat, i))
-        return false;
-    uint64_t wide = row->allocation_bytes / 1000 * beat->params->settle_permille;
-    int64_t since_us = beat->tracks[i].move.unsettled_since_us;
-    return off > wide || !rule_on(beat->params, RULE_DEAD_BAND) ||
-           (since_us != 0 && beat->now_us - since_us >= beat->params->settle_us);
 }
 
 void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes)
@@ -46,7 +29,7 @@ void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes)
 static void note_settling(Beat *beat, size_t i)
 {
     MoveState *move = &beat->tracks[i].move;
-    uint64_t off = distance(beat->rows[i].target_bytes, beat->rows[i].allocation_bytes);
+    uint64_t off = u64_distance(beat->rows[i].target_bytes, beat->rows[i].allocation_bytes);
     if (off <= beat_band(beat, i))
         move->unsettled_since_us = 0;
     else if (move->unsettled_since_us == 0)
@@ -61,7 +44,7 @@ static void nudge(Beat *beat, size_t i)
     const uint64_t quantum = beat->params->quantum_bytes;
     uint64_t target = round_up(u64_max(facts->target_bytes, beat->demands[i].need_bytes), quantum);
     target = u64_min(target, facts->maximum_bytes);
-    if (distance(target, facts->target_bytes) < quantum) {
+    if (u64_distance(target, facts->target_bytes) < quantum) {
         bool room = u64_add_sat(target, quantum) <= facts->maximum_bytes;
         target = room ? target + quantum : u64_sub_sat(target, quantum);
     }
@@ -163,7 +146,7 @@ static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
             return WAIT_OVERCOMMITTED;
         return beat->in_flight_bytes > 0 ? WAIT_NO_ROOM : WAIT_POOL_EXHAUSTED;
     }
-    if (distance(row->target_bytes, row->allocation_bytes) <= beat_band(beat, i)) {
+    if (u64_distance(row->target_bytes, row->allocation_bytes) <= beat_band(beat, i)) {
         if (facts->balloon_bytes > u64_add_sat(row->target_bytes, beat->params->quantum_bytes))
             return WAIT_IN_FLIGHT;
         return why_kept(row, demand, totals);
@@ -185,7 +168,7 @@ static void adopt_foreign(Beat *beat, size_t i)
         return;
     uint64_t balloon = facts->balloon_bytes;
     row->target_bytes = facts->target_bytes;
-    if (!beat_may_move(beat, i) || distance(balloon, facts->target_bytes) <= beat->params->quantum_bytes)
+    if (!beat_may_move(beat, i) || u64_distance(balloon, facts->target_bytes) <= beat->params->quantum_bytes)
         return;
     if (balloon > facts->target_bytes)
         beat_set(beat, i, MOVE_WITHDRAW, u64_min(balloon, facts->maximum_bytes));

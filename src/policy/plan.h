@@ -107,6 +107,8 @@ typedef struct {
     uint64_t *bytes;
     uint32_t *donors;
     bool *pinned; /* for the tiers: fixed or held; for the plan: or busy */
+    bool
+        *untaken; /* MoveState's, together, so that the tiers need not go through all of what is remembered */
     uint32_t *index;
 } PlanScratch;
 
@@ -123,7 +125,24 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
 HoldReason plan_hold(const ServerFacts *facts, const Demand *demand, const MoveState *state, int64_t now_us);
 
 /* hold_pins: whether a server under @hold is neither granted to nor reclaimed from. */
-bool hold_pins(HoldReason hold);
+static inline bool hold_pins(HoldReason hold)
+{
+    switch (hold) {
+    case HOLD_STARTING:
+    case HOLD_REBOOTING:
+    case HOLD_PAUSED:
+    case HOLD_MIGRATING:
+    case HOLD_UNRESPONSIVE:
+    case HOLD_MANUAL_OVERRIDE:
+        return true;
+    case HOLD_NO:
+    case HOLD_STALE_STATISTICS:
+    case HOLD_RESTING:
+    case HOLD_N:
+        break;
+    }
+    return false;
+}
 
 /*
  * plan_make: one row per server in the same order.

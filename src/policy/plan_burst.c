@@ -68,7 +68,7 @@ static uint64_t share_of(const Look *look, size_t i)
         return UINT64_MAX;
     double part = (double)look->servers[i].weight / (double)u64_max(look->weights, 1);
     double share = (double)look->host->pool_bytes * part;
-    uint64_t by_weight = share < 9223372036854775808.0 ? (uint64_t)share : UINT64_C(1) << 63;
+    uint64_t by_weight = u64_from_double(share);
     by_weight = u64_sub_sat(by_weight, look->servers[i].overhead_bytes);
     return u64_max(look->before[i].allocation_bytes, by_weight);
 }
@@ -79,7 +79,7 @@ static uint64_t wanted(const Look *look, size_t i)
     return u64_min(u64_min(want, share_of(look, i)), look->servers[i].maximum_bytes);
 }
 
-static size_t gather(const Look *look, PlanScratch *scratch, const PlanRow *rows, uint64_t *ret_low)
+static size_t gather_bursting(const Look *look, PlanScratch *scratch, const PlanRow *rows, uint64_t *ret_low)
 {
     size_t n_wanting = 0;
     *ret_low = 0;
@@ -99,11 +99,11 @@ static size_t gather(const Look *look, PlanScratch *scratch, const PlanRow *rows
     return n_wanting;
 }
 
-static size_t hand_out(const Look *look, uint64_t free_bytes, PlanScratch *scratch, PlanRow *rows)
+static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *scratch, PlanRow *rows)
 {
     const uint64_t quantum = look->params->quantum_bytes;
     uint64_t low;
-    size_t n_wanting = gather(look, scratch, rows, &low), n_moving = 0;
+    size_t n_wanting = gather_bursting(look, scratch, rows, &low), n_moving = 0;
     if (n_wanting == 0)
         return 0;
     allocation_fill(scratch->shares, n_wanting, u64_add_sat(low, free_bytes), scratch->index, scratch->bytes);
@@ -125,7 +125,7 @@ uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *trac
     uint64_t expected = 0;
     for (size_t i = 0; i < n; i++) {
         const BurstState *burst = &tracks[i].burst;
-        bool seen = now_us - burst->looked_us < params->burst_quiet_us;
+        bool seen = burst->bursting && now_us - burst->looked_us < params->burst_quiet_us;
         bool grows = seen && servers[i].fixed == FIXED_NO && burst->boot_count == servers[i].boot_count &&
                      now_us >= burst->cache_until_us;
         if (grows)
@@ -158,5 +158,5 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
     uint64_t free_bytes = rule_on(params, RULE_PAY_FIRST) ? ledger.free_bytes : host->pool_bytes;
     if (ledger.over_bytes > 0)
         return 0;
-    return hand_out(&look, free_bytes, scratch, rows);
+    return grant_bursts(&look, free_bytes, scratch, rows);
 }

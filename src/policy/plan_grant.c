@@ -26,7 +26,7 @@ static bool wants_surplus(const Beat *beat, size_t i)
     return surplus && row->hold != HOLD_STALE_STATISTICS && beat_unsettled(beat, i);
 }
 
-static bool turned_lately(const Beat *beat, size_t i)
+static bool fell_lately(const Beat *beat, size_t i)
 {
     int64_t last_us = beat->tracks[i].move.last_down_us;
     return rule_on(beat->params, RULE_DEAD_BAND) && last_us != 0 &&
@@ -34,8 +34,9 @@ static bool turned_lately(const Beat *beat, size_t i)
 }
 
 /* The servers that @wants, into scratch->donors and scratch->shares; returns how many. */
-static size_t gather(Beat *beat, bool (*wants)(const Beat *, size_t),
-                     uint64_t (*entitled)(const Beat *, size_t), uint64_t *ret_low, uint64_t *ret_wanted)
+static size_t gather_wanting(Beat *beat, bool (*wants)(const Beat *, size_t),
+                             uint64_t (*entitled)(const Beat *, size_t), uint64_t *ret_low,
+                             uint64_t *ret_wanted)
 {
     size_t n_wanting = 0;
     *ret_low = *ret_wanted = 0;
@@ -76,12 +77,12 @@ static void round_shares(const Beat *beat, size_t n_wanting, uint64_t budget)
 
 /* Each server that @wants is lifted towards its entitlement by max-min fairness over @budget; returns what is
  * left wanting. */
-static uint64_t hand_out(Beat *beat, bool (*wants)(const Beat *, size_t),
+static uint64_t grant_to(Beat *beat, bool (*wants)(const Beat *, size_t),
                          uint64_t (*entitled)(const Beat *, size_t), Move move, uint64_t budget)
 {
     uint64_t low, wanted;
     PlanScratch *scratch = beat->scratch;
-    size_t n_wanting = gather(beat, wants, entitled, &low, &wanted);
+    size_t n_wanting = gather_wanting(beat, wants, entitled, &low, &wanted);
     if (n_wanting == 0 || budget == 0)
         return wanted;
     allocation_fill(scratch->shares, n_wanting, u64_add_sat(low, budget), scratch->index, scratch->bytes);
@@ -100,7 +101,7 @@ static uint64_t hand_out(Beat *beat, bool (*wants)(const Beat *, size_t),
 
 static bool wants_surplus_now(const Beat *beat, size_t i)
 {
-    return wants_surplus(beat, i) && !turned_lately(beat, i);
+    return wants_surplus(beat, i) && !fell_lately(beat, i);
 }
 
 static uint64_t entitled_all(const Beat *beat, size_t i)
@@ -119,9 +120,9 @@ static uint64_t sum_wanting_surplus(const Beat *beat)
 
 void plan_grants(Beat *beat)
 {
-    beat->waiting_bytes = hand_out(beat, wants_need, entitled_need, MOVE_GRANT_NEED, beat->free_bytes);
+    beat->waiting_bytes = grant_to(beat, wants_need, entitled_need, MOVE_GRANT_NEED, beat->free_bytes);
     uint64_t beyond_slack = u64_sub_sat(beat->free_bytes, beat->host->slack_bytes);
     if (beat->waiting_bytes == 0)
-        hand_out(beat, wants_surplus_now, entitled_all, MOVE_GRANT_SURPLUS, beyond_slack);
+        grant_to(beat, wants_surplus_now, entitled_all, MOVE_GRANT_SURPLUS, beyond_slack);
     beat->levelling_bytes = sum_wanting_surplus(beat);
 }

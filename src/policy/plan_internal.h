@@ -24,6 +24,8 @@ typedef struct {
     uint64_t in_flight_bytes; /* asked back and not yet back */
 } Beat;
 
+/* These are asked several times of every server in every beat: inline, since calls of them cost as much as what they do. */
+
 /* Whether @target may be set on server @i in this beat at all. */
 static inline bool beat_may_move(const Beat *beat, size_t i)
 {
@@ -40,7 +42,18 @@ static inline uint64_t beat_band(const Beat *beat, size_t i)
 }
 
 /* Whether the distance between the row's target and its allocation is worth a move while nobody waits. */
-bool beat_unsettled(const Beat *beat, size_t i);
+static inline bool beat_unsettled(const Beat *beat, size_t i)
+{
+    const PlanRow *row = &beat->rows[i];
+    uint64_t off = u64_distance(row->target_bytes, row->allocation_bytes);
+    if (off <= beat_band(beat, i))
+        return false;
+    uint64_t wide = row->allocation_bytes / 1000 * beat->params->settle_permille;
+    int64_t since_us = beat->tracks[i].move.unsettled_since_us;
+    return off > wide || !rule_on(beat->params, RULE_DEAD_BAND) ||
+           (since_us != 0 && beat->now_us - since_us >= beat->params->settle_us);
+}
+
 /* Records a move and charges the pool for what it newly commits. */
 void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes);
 

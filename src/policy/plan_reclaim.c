@@ -85,7 +85,7 @@ static uint64_t urgent_step(const Beat *beat, size_t i, uint64_t give)
     return u64_min(give, u64_max(idle / 2, LAST_PIECE_BYTES));
 }
 
-static bool turned_lately(const Beat *beat, size_t i)
+static bool rose_lately(const Beat *beat, size_t i)
 {
     int64_t last_us = beat->tracks[i].move.last_up_us;
     return rule_on(beat->params, RULE_DEAD_BAND) && last_us != 0 &&
@@ -94,7 +94,7 @@ static bool turned_lately(const Beat *beat, size_t i)
 
 static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
 {
-    if (turned_lately(beat, i))
+    if (rose_lately(beat, i))
         return 0;
     int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
     double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
@@ -169,7 +169,7 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = urgent_step(beat, i, give);
     } else if (wanted->soon_bytes > 0) {
         account = &wanted->soon_bytes;
-        step = give > beat_band(beat, i) && !turned_lately(beat, i) ? urgent_step(beat, i, give) : 0;
+        step = give > beat_band(beat, i) && !rose_lately(beat, i) ? urgent_step(beat, i, give) : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
         step = give > beat_band(beat, i) ? calm_step(beat, i, give) : 0;

@@ -167,22 +167,3 @@ HoldReason plan_hold(const ServerFacts *facts, const Demand *demand, const MoveS
         return HOLD_STALE_STATISTICS;
     return demand->resting ? HOLD_RESTING : HOLD_NO;
 }
-
-bool hold_pins(HoldReason hold)
-{
-    switch (hold) {
-    case HOLD_STARTING:
-    case HOLD_REBOOTING:
-    case HOLD_PAUSED:
-    case HOLD_MIGRATING:
-    case HOLD_UNRESPONSIVE:
-    case HOLD_MANUAL_OVERRIDE:
-        return true;
-    case HOLD_NO:
-    case HOLD_STALE_STATISTICS:
-    case HOLD_RESTING:
-    case HOLD_N:
-        break;
-    }
-    return false;
-}
