@@ -360,15 +360,27 @@ static uint64_t measured_overhead(const Tracked *tracked)
 
 uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes)
 {
-    return rss_bytes == UNKNOWN ? UNKNOWN : u64_sub_sat(rss_bytes, measured_overhead(tracked));
+    if (rss_bytes == UNKNOWN)
+        return UNKNOWN;
+    /* QEMU grows between two measurements: what is beyond all of the guest's RAM is its own, see surely_overhead(). */
+    return u64_min(u64_sub_sat(rss_bytes, measured_overhead(tracked)), tracked->latest->maximum_bytes);
+}
+
+/* What can be no guest's RAM, whatever was measured or configured. */
+static uint64_t surely_overhead(const Tracked *tracked)
+{
+    const BackendServer *latest = tracked->latest;
+    bool known = latest->pid > 0 && latest->resident_bytes != UNKNOWN;
+    return known ? u64_sub_sat(latest->resident_bytes, latest->maximum_bytes) : 0;
 }
 
 uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *defaults)
 {
     if (tracked->latest->kind == SERVER_KIND_LXC)
         return 0; /* there is no process that emulates a machine */
-    return size_setting_resolve(&defaults->overhead, tracked->latest->maximum_bytes,
-                                tracked->overhead_bound_bytes);
+    uint64_t set = size_setting_resolve(&defaults->overhead, tracked->latest->maximum_bytes,
+                                        tracked->overhead_bound_bytes);
+    return u64_max(set, surely_overhead(tracked));
 }
 
 static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)
