@@ -101,7 +101,7 @@ gboolean engine_set_mode(Engine *engine, Mode mode, const AuditEntry *audit, GEr
  * engine_set_settings: a server's own minimum and weight and the owner's wish for ballooning; all or nothing takes effect.
  * @settings' revision does not matter; the server's is a new one afterwards.
  * AEROSTAT_ERROR_INVALID: a minimum above the maximum, a weight outside 1..10000; AEROSTAT_ERROR_NO_ROOM: a minimum
- * that would make the minima of all running servers exceed the pool, with the bytes missing.
+ * that would make the minima of all running servers exceed what of the pool is not reserved, with the bytes missing.
  */
 gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSettings *settings,
                              const AuditEntry *audit, GError **error);

@@ -2,6 +2,7 @@
 #include "engine/reservation.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "engine/ballooning.h"
 #include "engine/engine_private.h"
 #include "store/reservations.h"
 
@@ -59,12 +60,28 @@ uint64_t engine_reserved_bytes(Engine *engine)
     return sum;
 }
 
-/* @bytes: with @overhead_bytes of it for a QEMU; @own_bytes: what is guaranteed already to the server it is for. */
-static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t overhead_bytes, uint64_t own_bytes,
+/* What it is guaranteed by the settings as they are now, which the newest decision need not know yet; one that is pinned,
+ * by what it was pinned to. */
+static uint64_t guaranteed_to(const Engine *engine, const Tracked *tracked)
+{
+    if (!tracked || !tracked_counts(tracked))
+        return 0;
+    uint64_t low = tracked_minimum(tracked, &engine->defaults);
+    if ((tracked->decided ? tracked->facts.fixed : tracked->latest->fixed) != FIXED_NO)
+        low = tracked_bound(tracked);
+    else if (tracked->decided && ballooning_pins(tracked))
+        low = u64_max(low, tracked->facts.minimum_bytes);
+    return u64_add_sat(low, tracked_overhead(tracked, &engine->defaults));
+}
+
+/* @bytes: with @overhead_bytes of it for a QEMU; @own: (nullable): the server it is for. */
+static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t overhead_bytes, const Tracked *own,
                            GError **error)
 {
-    uint64_t wanted = u64_add_sat(bytes, engine_reserved_bytes(engine));
-    uint64_t sum = u64_add_sat(u64_sub_sat(engine->host.totals.floors_bytes, own_bytes), wanted);
+    uint64_t sum = u64_add_sat(bytes, engine_reserved_bytes(engine));
+    for (guint i = 0; i < engine->servers->len; i++)
+        if (engine->servers->pdata[i] != own)
+            sum = u64_add_sat(sum, guaranteed_to(engine, engine->servers->pdata[i]));
     if (engine->host.beats == 0 || engine->host.state == ENGINE_DISCONNECTED) {
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
                     "nobody knows yet what the servers hold; try again when the hypervisor answers");
@@ -132,7 +149,7 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     const Reservation *same = kept_for(engine, for_name, whole);
     if (same)
         return same;
-    if (!check_room(engine, whole, whole - bytes, 0, error))
+    if (!check_room(engine, whole, whole - bytes, NULL, error))
         return NULL;
     guint64 id = store_number(engine, whole, for_name, lifetime_us, audit, error);
     if (id == 0)
@@ -154,21 +171,12 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     return reservation;
 }
 
-static uint64_t guaranteed_to(const Engine *engine, const Tracked *tracked)
-{
-    if (!tracked || !tracked_counts(tracked) || !tracked->decided)
-        return 0;
-    const ServerFacts *facts = &tracked->facts;
-    return u64_add_sat(facts->fixed != FIXED_NO ? facts->maximum_bytes : facts->minimum_bytes,
-                       facts->overhead_bytes);
-}
-
 const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, const char *name, uint64_t bytes,
                                     int64_t lifetime_us, GError **error)
 {
     uint64_t whole = room_for(engine, tracked, bytes);
     uint64_t overhead = u64_sub_sat(whole, tracked ? tracked_bound(tracked) : bytes);
-    if (!check_room(engine, whole, overhead, guaranteed_to(engine, tracked), error))
+    if (!check_room(engine, whole, overhead, tracked, error))
         return NULL;
     Reservation *reservation = g_new0(Reservation, 1);
     reservation->id = KEPT_FIRST + ++engine->last_kept;

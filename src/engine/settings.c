@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/engine_private.h"
+#include "engine/reservation.h"
 
 #define WEIGHT_MAX 10000
 
@@ -88,14 +89,17 @@ gboolean engine_check_settings(Engine *engine, const Tracked *tracked, const Ser
     }
     uint64_t before = minima_with(engine, tracked, tracked_minimum(tracked, &engine->defaults));
     uint64_t after = minima_with(engine, tracked, settings->minimum_bytes);
-    uint64_t pool = engine->host.pool_bytes;
+    /* What is reserved has been promised before. */
+    uint64_t reserved = engine_reserved_bytes(engine);
+    uint64_t pool = u64_sub_sat(engine->host.pool_bytes, reserved);
     if (tracked_counts(tracked) && after > pool && after > before) {
         g_autofree char *missing = size_format(after - pool), *sum = size_format(after),
-                        *has = size_format(pool);
+                        *has = size_format(pool), *kept = size_format(reserved);
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
-                    "server %s: with this minimum all minima add up to %s, and the pool is %s: %s missing "
+                    "server %s: with this minimum all minima add up to %s, and the pool%s%s%s is %s: %s missing "
                     "(%" G_GUINT64_FORMAT " bytes); lower another minimum or enlarge the pool",
-                    name, sum, has, missing, (guint64)(after - pool));
+                    name, sum, reserved ? " without the " : "", reserved ? kept : "",
+                    reserved ? " reserved" : "", has, missing, (guint64)(after - pool));
         if (error)
             error_set_missing(*error, after - pool);
         return FALSE;

@@ -162,9 +162,9 @@ class Ballooning(unittest.TestCase):
         self.check_pool()
 
     def test_stop_makes_room_for_another(self):
-        self.well("set", "db-1", "--minimum", "300M")
         self.well("stop", "web-1")
         e2e.wait_until(lambda: self.server()["state"] == "off", 20, lambda: str(self.server()))
+        self.well("set", "db-1", "--minimum", "300M")
         self.assertEqual(self.server()["committed_bytes"], 0)
         made = json.loads(self.well("--json", "reserve", "290M", "--for", "next-1", "--wait", "60"))
         err = self.refused("start", "web-1")

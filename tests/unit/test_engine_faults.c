@@ -382,6 +382,26 @@ static void test_reservation(void)
     rig_end(&rig);
 }
 
+/* A minimum that is given up makes room at once, and one that is raised takes it, whatever the newest decision knew. */
+static void test_room_by_the_newest_minima(void)
+{
+    Rig rig;
+    rig_begin(&rig, 5 * GIB, MODE_MANAGE);
+    fake_guest_add(rig.fake, "idle", 4 * GIB);
+    rig_start(&rig, NULL);
+    RIG_UNTIL(settled(&rig, "idle"));
+    Tracked *idle = engine_find(rig.engine, "idle", NULL);
+    ServerSettings large = {.has_minimum = TRUE, .minimum_bytes = 4 * GIB};
+    ServerSettings small = {.has_minimum = TRUE, .minimum_bytes = 1 * GIB};
+    g_assert_true(engine_set_settings(rig.engine, idle, &large, NULL, NULL));
+    g_autoptr(GError) error = NULL;
+    g_assert_null(engine_reserve(rig.engine, 2 * GIB, "late", G_USEC_PER_SEC, NULL, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM);
+    g_assert_true(engine_set_settings(rig.engine, idle, &small, NULL, NULL));
+    g_assert_nonnull(engine_reserve(rig.engine, 2 * GIB, "late", G_USEC_PER_SEC, NULL, NULL));
+    rig_end(&rig);
+}
+
 typedef struct {
     Rig *rig;
     const Reservation *made;
@@ -457,6 +477,7 @@ int main(int argc, char **argv)
     g_test_add_func("/faults/no-driver", test_no_driver);
     g_test_add_func("/faults/same-names", test_same_names);
     g_test_add_func("/faults/reservation", test_reservation);
+    g_test_add_func("/faults/room-by-the-newest-minima", test_room_by_the_newest_minima);
     g_test_add_func("/faults/reservation-in-a-grant", test_reservation_in_a_grant);
     g_test_add_func("/faults/two-hundred", test_two_hundred);
     return g_test_run();
