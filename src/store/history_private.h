@@ -9,8 +9,9 @@ typedef struct HistoryBuffer HistoryBuffer;
 /* Steps that have not been written: one write a minute costs a sixth of one every ten seconds. */
 HistoryBuffer *history_buffer_new(void);
 void history_buffer_free(HistoryBuffer *buffer);
-/* history_buffer_add: (transfer full) @step. @db: NULL when there is none now. FALSE when it was time to write, and that
- * failed: the steps stay, the oldest go first when they are too many. */
+/* history_buffer_add: (transfer full) @step. @db: NULL when there is none now. TRUE when it was time to write, and all was
+ * written. FALSE without an error when it was not; with one when that failed: the steps stay, the oldest go first when they
+ * are too many. */
 gboolean history_buffer_add(HistoryBuffer *buffer, sqlite3 *db, HistoryStep *step, GError **error);
 gboolean history_buffer_flush(HistoryBuffer *buffer, sqlite3 *db, GError **error);
 

@@ -148,7 +148,7 @@ gboolean history_buffer_add(HistoryBuffer *buffer, sqlite3 *db, HistoryStep *ste
         history_step_free(g_queue_pop_head(&buffer->steps));
     if (!db)
         return FALSE;
-    return g_queue_get_length(&buffer->steps) < FLUSH_STEPS || history_buffer_flush(buffer, db, error);
+    return g_queue_get_length(&buffer->steps) >= FLUSH_STEPS && history_buffer_flush(buffer, db, error);
 }
 
 /* ---- averages */

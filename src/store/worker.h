@@ -6,7 +6,7 @@
 typedef struct Worker Worker;
 
 /* On the worker's thread. @db: NULL when the file cannot be opened now. FALSE with an error is what worker_problem() says
- * until something is written. */
+ * until something is written; FALSE without one: nothing was to be done yet. */
 typedef gboolean (*WorkerRun)(sqlite3 *db, gpointer data, GError **error);
 
 /* worker_new: opens its connection to @path at its first work. */

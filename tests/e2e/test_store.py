@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -65,7 +66,13 @@ class Full(unittest.TestCase):
         return " ".join(self.daemon.call("status")["problems"])
 
     def test_it_goes_on_and_says_so(self):
-        self.daemon.call("set", name="web-1", weight=200)
+        kept = 200
+        self.daemon.call("set", name="web-1", weight=kept)
+        # Somebody who reads keeps the log from beginning anew in the room that it has already.
+        reader = sqlite3.connect(self.store / "aerostat.db", isolation_level=None)
+        self.addCleanup(reader.close)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM audit").fetchone()
         self.fill()
         with self.assertRaises(ControlError) as caught:
             # A page that is there already may hold some more changes.
@@ -73,10 +80,15 @@ class Full(unittest.TestCase):
                 self.daemon.call("set", name="web-1", weight=weight)
                 kept = weight
         self.assertRegex(str(caught.exception), "disk|full|record|written")
-        self.assertEqual(self.daemon.servers()["web-1"]["weight"], kept if "kept" in locals() else 200, "what was refused has no effect")
+        self.assertEqual(self.daemon.servers()["web-1"]["weight"], kept, "what was refused has no effect")
+        # Longer than a step of the history, which is gathered meanwhile: that alone is no sign that it can be written.
         beats = self.daemon.call("status")["beats"]
-        e2e.wait_until(lambda: self.daemon.call("status")["beats"] >= beats + 5, 15, self.daemon.situation)
-        e2e.wait_until(lambda: "record" in self.problems(), 40, lambda: str(self.daemon.call("status")))
+        e2e.wait_until(lambda: self.daemon.call("status")["beats"] >= beats + 13, 30, self.daemon.situation)
+        self.assertRegex(self.problems(), "record")
+        now = int(time.time())
+        self.daemon.call("history", name="web-1", **{"from": now - 60, "to": now})
+        self.assertRegex(self.problems(), "record")
+        reader.execute("ROLLBACK")
         (self.store / "filler").unlink()
         self.daemon.call("set", name="web-1", weight=777)
         e2e.wait_until(lambda: "record" not in self.problems(), 40, lambda: str(self.daemon.call("status")))
