@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from labhost import LabError
+from labhost import Closing, LabError
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("AEROSTAT_BUILD", ROOT / "build" / "release"))
@@ -32,7 +32,7 @@ def program(name):
     return str(found[0])
 
 
-class Daemon:
+class Daemon(Closing):
     """aerostatd with a config of its own in a folder of its own, both gone with close()."""
 
     def __init__(self, uri, pool, mode="manage", slack=None, minimum=None, overhead=None, extra="",
@@ -51,12 +51,6 @@ class Daemon:
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.process = None
         self.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def start(self, timeout=10.0):
         """Starts it and waits until its socket answers."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from aerodaemon import Daemon
 from aerolab import Lab, LabUnavailable
 from aeroweb import Web, add_account, give
+from labhost import Closing
 from lablxc import Containers
 
 MIB = 1 << 20
 KVM_BYTES = 512 * MIB
 LXC_BYTES = 256 * MIB
-POOL = "1700M"
+# A little less than all could hold together, so that some of it is lent.
+POOL = "1450M"
 IMAGE_TITLE = "A small Linux"
 IMAGE = """\
 [image]
@@ -25,7 +27,7 @@ command-line = console=ttyS0 quiet psi=1 mitigations=off panic=1
 """
 
 
-class DashboardHost:
+class DashboardHost(Closing):
     """alice owns web-1 and old-1 (the container), bob shop-1, and carol is the operator."""
 
     def __init__(self):
@@ -35,12 +37,6 @@ class DashboardHost:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def close(self):
         self._exits.close()

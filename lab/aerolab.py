@@ -19,7 +19,7 @@ from pathlib import Path
 import labkvm
 import labxml
 from labguest import Guest
-from labhost import LabError, LabUnavailable, PrivateLibvirtd, SOCKET_PATH_MAX, need_tools
+from labhost import Closing, LabError, LabUnavailable, PrivateLibvirtd, SOCKET_PATH_MAX, need_tools
 
 __all__ = ["Guest", "Lab", "LabError", "LabUnavailable", "guest_image", "accelerator"]
 
@@ -50,7 +50,7 @@ def accelerator(image=None, wanted="auto"):
     return ("kvm" if usable else "tcg"), reason
 
 
-class Lab:
+class Lab(Closing):
     """A private libvirtd with guests. Everything ends with `with`, with close(), or with this process."""
 
     def __init__(self, dir=None, accelerator_wanted="auto", image=None):
@@ -67,12 +67,6 @@ class Lab:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     @property
     def uri(self):

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 from aerodaemon import program
-from labhost import LabError
+from labhost import Closing, LabError
 
 
 def free_port():
@@ -19,7 +19,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-class Web:
+class Web(Closing):
     """One aerostat-web on loopback; its config and log lie in the daemon's folder."""
 
     def __init__(self, daemon, port=None, certificate=None, key=None):
@@ -33,12 +33,6 @@ class Web:
         self.config = daemon.dir / f"web-{self.port}.conf"
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def start(self, timeout=10.0):
         # A lab may run as root, where the service has a user of its own.

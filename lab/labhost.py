@@ -19,6 +19,19 @@ PREFIX = "aerolab-"
 SOCKET_PATH_MAX = 107
 
 
+class Closing:
+    """What `with` ends by close()."""
+
+    def close(self):
+        raise NotImplementedError
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 class LabError(Exception):
     """Something in the lab failed."""
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from labhost import LabError, LabUnavailable, lock_owner, mounts_under, need_tools
+from labhost import Closing, LabError, LabUnavailable, lock_owner, mounts_under, need_tools
 
 PREFIX = "/tmp/aerolxc-"
 APPLETS = ("sh", "cat", "dd", "kill", "mount", "poweroff", "rm", "sleep")
@@ -68,7 +68,7 @@ def remove_stale():
             os.close(fd)
 
 
-class Containers:
+class Containers(Closing):
     """A folder of containers. Everything ends with `with`, with close(), or at the next start."""
 
     def __init__(self):
@@ -87,12 +87,6 @@ class Containers:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def _try_one(self):
         self.create("try")
