@@ -95,11 +95,12 @@ gboolean engine_check_settings(Engine *engine, const Tracked *tracked, const Ser
     if (tracked_counts(tracked) && after > pool && after > before) {
         g_autofree char *missing = size_format(after - pool), *sum = size_format(after),
                         *has = size_format(pool), *kept = size_format(reserved);
-        g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
-                    "server %s: with this minimum all minima add up to %s, and the pool%s%s%s is %s: %s missing "
-                    "(%" G_GUINT64_FORMAT " bytes); lower another minimum or enlarge the pool",
-                    name, sum, reserved ? " without the " : "", reserved ? kept : "",
-                    reserved ? " reserved" : "", has, missing, (guint64)(after - pool));
+        g_set_error(
+            error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM,
+            "server %s: with this minimum all minima add up to %s, and the pool%s%s%s is %s: %s missing "
+            "(%" G_GUINT64_FORMAT " bytes); lower another minimum or enlarge the pool",
+            name, sum, reserved ? " without the " : "", reserved ? kept : "", reserved ? " reserved" : "",
+            has, missing, (guint64)(after - pool));
         if (error)
             error_set_missing(*error, after - pool);
         return FALSE;
