@@ -27,6 +27,11 @@ gboolean process_resident(const char *proc, int pid, uint64_t *ret_bytes);
 int process_open_statm(const char *proc, int pid);
 gboolean process_read_statm(int fd, uint64_t *ret_bytes);
 
+/* process_open_stat, process_read_processor: in the same way, what all of its threads have used of the processors so far,
+ * usually in steps of 10 ms; about 5 us each. FALSE for a zombie, too. */
+int process_open_stat(const char *proc, int pid);
+gboolean process_read_processor(int fd, uint64_t *ret_us);
+
 /* process_overhead: RSS outside guest RAM, from smaps: RSS of all mappings but the one that holds guest RAM (the
  * mapping, or run of adjacent mappings of the same backing, as large as @guest_bytes). Milliseconds: on a worker only. */
 gboolean process_overhead(const char *proc, int pid, uint64_t guest_bytes, uint64_t *ret_bytes);

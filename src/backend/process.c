@@ -12,6 +12,7 @@
 
 #include "backend/hostinfo.h"
 #include "base/size.h"
+#include "base/u64.h"
 
 /* Whole small files of /proc in one read; the longest is stat with about 350 bytes. */
 #define SMALL_FILE_BYTES 1024
@@ -41,40 +42,81 @@ gboolean process_resident(const char *proc, int pid, uint64_t *ret_bytes)
            hostinfo_parse_statm(text, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
 }
 
-int process_open_statm(const char *proc, int pid)
+static int open_of(const char *proc, int pid, const char *name)
 {
     char path[256];
-    if (pid <= 0 || g_snprintf(path, sizeof path, "%s/%d/statm", proc, pid) >= (int)sizeof path)
+    if (pid <= 0 || g_snprintf(path, sizeof path, "%s/%d/%s", proc, pid, name) >= (int)sizeof path)
         return -1;
     return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static gboolean read_again(int fd, char text[SMALL_FILE_BYTES])
+{
+    ssize_t length = fd < 0 ? -1 : pread(fd, text, SMALL_FILE_BYTES - 1, 0);
+    text[MAX(length, 0)] = '\0';
+    return length > 0;
+}
+
+int process_open_statm(const char *proc, int pid)
+{
+    return open_of(proc, pid, "statm");
 }
 
 gboolean process_read_statm(int fd, uint64_t *ret_bytes)
 {
     char text[SMALL_FILE_BYTES];
-    ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
-    if (length <= 0)
+    return read_again(fd, text) && hostinfo_parse_statm(text, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
+}
+
+int process_open_stat(const char *proc, int pid)
+{
+    return open_of(proc, pid, "stat");
+}
+
+gboolean process_read_processor(int fd, uint64_t *ret_us)
+{
+    char text[SMALL_FILE_BYTES];
+    return read_again(fd, text) && process_parse_processor(text, (uint64_t)sysconf(_SC_CLK_TCK), ret_us);
+}
+
+/* "pid (comm) state ppid ...": comm may hold anything, so fields are counted from the last parenthesis. NULL when it has no
+ * such field, or the process is dead. */
+static const char *stat_field(const char *text, int wanted)
+{
+    const char *at = strrchr(text, ')');
+    if (!at || at[1] != ' ' || !at[2] || at[2] == 'Z' || at[2] == 'X')
+        return NULL;
+    for (int field = 2; field < wanted; field++) {
+        at = strchr(at + 1, ' ');
+        if (!at)
+            return NULL;
+    }
+    return g_ascii_isdigit(at[1]) ? at + 1 : NULL;
+}
+
+gboolean process_parse_processor(const char *text, uint64_t ticks_per_s, uint64_t *ret_us)
+{
+    const char *user = stat_field(text, 14);
+    char *end;
+    if (!user)
         return FALSE;
-    text[length] = '\0';
-    return hostinfo_parse_statm(text, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
+    uint64_t user_ticks = g_ascii_strtoull(user, &end, 10);
+    if (*end != ' ' || !g_ascii_isdigit(end[1]))
+        return FALSE;
+    uint64_t ticks = u64_add_sat(user_ticks, g_ascii_strtoull(end + 1, &end, 10));
+    if (*end != ' ' || ticks_per_s == 0 || ticks > UINT64_MAX / 1000000)
+        return FALSE;
+    *ret_us = ticks * 1000000 / ticks_per_s;
+    return TRUE;
 }
 
 gboolean process_parse_stat(const char *text, uint64_t *ret_start_ticks)
 {
-    /* "pid (comm) state ppid ...": comm may hold anything, so count from the last parenthesis. starttime is
-     * field 22. */
-    const char *at = strrchr(text, ')');
+    const char *start = stat_field(text, 22);
     char *end;
-    if (!at || at[1] != ' ' || !at[2] || at[2] == 'Z' || at[2] == 'X')
+    if (!start)
         return FALSE;
-    for (int field = 2; field < 22; field++) {
-        at = strchr(at + 1, ' ');
-        if (!at)
-            return FALSE;
-    }
-    if (!g_ascii_isdigit(at[1]))
-        return FALSE;
-    *ret_start_ticks = g_ascii_strtoull(at + 1, &end, 10);
+    *ret_start_ticks = g_ascii_strtoull(start, &end, 10);
     return *end == ' ' || *end == '\n' || *end == '\0';
 }
 

@@ -13,6 +13,9 @@ GHashTable *process_list_qemu(const char *proc);
 gboolean process_start_time(const char *proc, int pid, uint64_t *ret_ticks);
 gboolean process_parse_stat(const char *text, uint64_t *ret_start_ticks);
 
+/* process_parse_processor: what all threads of a process have used of the processors, kept in steps of 1/@ticks_per_s s. */
+gboolean process_parse_processor(const char *text, uint64_t ticks_per_s, uint64_t *ret_us);
+
 /* process_parse_cmdline: (nullable) (transfer full): the lower-case UUID behind `-uuid` in a command line of
  * @length bytes, arguments separated by NUL. Any bytes are safe. */
 char *process_parse_cmdline(const char *text, gsize length);

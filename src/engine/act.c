@@ -281,6 +281,7 @@ void engine_ask_fresh(Engine *engine)
         ask->backend = tracked->backend;
         ask->id = g_strdup(tracked->latest->id);
         tracked->asking_fresh = TRUE;
+        tracked->asked_fresh_us = now_us;
         tracked->backend->ops->ask_fresh(tracked->backend, ask->id, on_asked, ask);
     }
 }

@@ -15,17 +15,20 @@
 #define STEP_BYTES (16 * MIB)
 /* A guest that has grown keeps being asked this long after its last step. */
 #define BURST_US INT64_C(1000000)
+/* A guest is awake that has used so much of a processor, two of the kernel's usual ticks, and at least a fifth of one
+ * since the last look. One that touches memory does so in 20 to 40 ms, one that idles never, not even emulated. */
+#define AWAKE_LEAST_US UINT64_C(20000)
+#define AWAKE_PART     5
+/* ... and is taken to be so for that long. */
+#define AWAKE_US INT64_C(1000000)
+/* One whose statistics show it growing as fast as a burst is asked anew by then. */
+#define GROWING_US INT64_C(100000)
 
 static uint64_t read_resident(Engine *engine, Tracked *tracked)
 {
-    int pid = tracked->latest->pid;
     uint64_t resident = UNKNOWN;
-    if (pid != tracked->statm_pid) {
-        if (tracked->statm_fd >= 0)
-            close(tracked->statm_fd);
-        tracked->statm_fd = process_open_statm(engine->proc, pid);
-        tracked->statm_pid = pid;
-    }
+    if (tracked->latest->pid != tracked->statm_pid)
+        tracked_follow(tracked, engine->proc, tracked->latest->pid);
     if (tracked->statm_fd >= 0 && !process_read_statm(tracked->statm_fd, &resident)) {
         close(tracked->statm_fd);
         tracked->statm_fd = -1;
@@ -43,7 +46,46 @@ static gboolean crept_up(Tracked *tracked, uint64_t resident)
     return grew;
 }
 
-/* One look at one server: whether it grows. */
+/* Whether its processors have run of late; where nobody knows, they may have. */
+static void look_awake(Tracked *tracked, int64_t now_us)
+{
+    uint64_t used_us;
+    if (!process_read_processor(tracked->stat_fd, &used_us)) {
+        tracked->processor_at_us = 0;
+        tracked->facts.idle = false;
+        return;
+    }
+    bool first = tracked->processor_at_us == 0;
+    uint64_t ran_us = u64_sub_sat(used_us, tracked->processor_us);
+    int64_t elapsed_us = now_us - tracked->processor_at_us;
+    bool ran = ran_us >= AWAKE_LEAST_US;
+    if (first || (ran && ran_us >= (uint64_t)elapsed_us / AWAKE_PART))
+        tracked->awake_until_us = now_us + AWAKE_US;
+    if (first || ran || elapsed_us >= AWAKE_PART * (int64_t)AWAKE_LEAST_US) {
+        tracked->processor_us = used_us;
+        tracked->processor_at_us = now_us;
+    }
+    tracked->facts.idle = now_us >= tracked->awake_until_us;
+}
+
+/* Where residency shows nothing, statistics must: whether it is time to ask for them. */
+static gboolean is_due(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    if (!tracked->decided || !demand_blind(&tracked->demand, &tracked->facts, &engine->params))
+        return FALSE;
+    look_awake(tracked, now_us);
+    if (tracked->facts.idle)
+        return FALSE;
+    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, &engine->params);
+    const DemandState *seen = &tracked->track.demand;
+    if (seen->growth_bytes_per_s >= engine->params.burst_bytes_per_s && now_us - seen->rate_us < BURST_US) {
+        tracked->burst_until_us = MAX(tracked->burst_until_us, now_us + GROWING_US);
+        age_us = GROWING_US / 2;
+    }
+    return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
+}
+
+/* One look at one server: whether it grows, or may. */
 static gboolean look(Engine *engine, Tracked *tracked, int64_t now_us)
 {
     if (!tracked_counts(tracked) || tracked->latest->fixed != FIXED_NO)
@@ -54,7 +96,7 @@ static gboolean look(Engine *engine, Tracked *tracked, int64_t now_us)
     gboolean grew = crept_up(tracked, resident) || (bursting && tracked->track.burst.grew_us == now_us);
     if (grew)
         tracked->burst_until_us = now_us + BURST_US;
-    return grew;
+    return grew || is_due(engine, tracked, now_us);
 }
 
 /* Facts as they are now, of all that hold anything: a beat under way may have brought servers nobody has decided on yet. */

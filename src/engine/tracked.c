@@ -2,6 +2,7 @@
 #include "engine/tracked.h"
 #include <string.h>
 #include <unistd.h>
+#include "backend/hostinfo.h"
 #include "base/u64.h"
 #include "policy/params.h"
 
@@ -39,18 +40,29 @@ Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
     Tracked *tracked = g_new0(Tracked, 1);
     tracked->backend = backend;
     tracked->times = times;
-    tracked->statm_fd = -1;
+    tracked->statm_fd = tracked->stat_fd = -1;
     tracked->stalled_us = UNKNOWN;
     tracked->chronicled_stalled_us = UNKNOWN;
     return tracked;
+}
+
+void tracked_follow(Tracked *tracked, const char *proc, int pid)
+{
+    if (tracked->statm_fd >= 0)
+        close(tracked->statm_fd);
+    if (tracked->stat_fd >= 0)
+        close(tracked->stat_fd);
+    tracked->statm_fd = process_open_statm(proc, pid);
+    tracked->stat_fd = process_open_stat(proc, pid);
+    tracked->statm_pid = pid;
+    tracked->processor_at_us = 0;
 }
 
 void tracked_free(Tracked *tracked)
 {
     if (!tracked)
         return;
-    if (tracked->statm_fd >= 0)
-        close(tracked->statm_fd);
+    tracked_follow(tracked, "", 0);
     agent_channel_free(tracked->agent);
     relief_clear(&tracked->relief);
     backend_server_free(tracked->latest);
@@ -503,6 +515,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .stall_us = UNKNOWN,
         .deflates_on_oom = latest->deflates_on_oom,
         .booted = tracked->booted,
+        .idle = tracked->processor_at_us != 0 && now_us >= tracked->awake_until_us,
         .busy = tracked->busy || waits || mute || !reachable,
     };
     add_agent(tracked, &tracked->facts);

@@ -74,8 +74,12 @@ typedef struct {
         overhead_bound_bytes; /* what is counted for its QEMU beyond guest RAM, where the config says auto */
     int64_t overhead_bound_us;
 
-    int statm_fd;             /* its process's residency, kept open; -1: none */
+    int statm_fd, stat_fd;    /* its process's residency and processor time, kept open; -1: none */
     int statm_pid;            /* ... that process */
+    uint64_t processor_us;    /* what it had used ... */
+    int64_t processor_at_us;  /* ... then; 0: not looked at yet */
+    int64_t awake_until_us;   /* its processors have run a moment ago */
+    int64_t asked_fresh_us;   /* when it was last asked for fresh statistics */
     uint64_t burst_low_bytes; /* the lowest residency since its last step up */
     int64_t burst_until_us;   /* it touches memory: asked for fresh statistics until then */
 
@@ -98,6 +102,9 @@ typedef struct {
 /* tracked_new: @times: borrowed. */
 Tracked *tracked_new(Backend *backend, const TrackedTimes *times);
 void tracked_free(Tracked *tracked);
+
+/* tracked_follow: from now on it is @pid whose residency and processor time are looked at between the beats; 0: nobody. */
+void tracked_follow(Tracked *tracked, const char *proc, int pid);
 
 /* tracked_take: a new observation. @facts: (transfer full). @now_us monotonic, @wall_s Unix time.
  * Returns how many bytes came back from a reclaim of ours since the last one. */

@@ -320,11 +320,17 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     };
 }
 
+bool demand_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
+{
+    if (!demand->known || params->blind_bytes_per_s == 0)
+        return false;
+    return facts->resident_bytes == UNKNOWN ||
+           u64_add_sat(facts->resident_bytes, demand->headroom_bytes / 2) >= facts->balloon_bytes;
+}
+
 int64_t demand_sample_age_us(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
 {
-    bool blind = facts->resident_bytes == UNKNOWN ||
-                 u64_add_sat(facts->resident_bytes, demand->headroom_bytes / 2) >= facts->balloon_bytes;
-    if (!demand->known || !blind || params->blind_bytes_per_s == 0)
+    if (facts->idle || !demand_blind(demand, facts, params))
         return INT64_MAX;
     uint64_t left = u64_sub_sat(facts->balloon_bytes, demand->used_bytes);
     double lasts_us = (double)left * (double)SECOND_US / (double)params->blind_bytes_per_s;

@@ -62,6 +62,7 @@ typedef struct {
     int64_t told_us;      /* when the agent said these two; 0: with the sample */
     bool deflates_on_oom; /* the device has deflate-on-oom */
     bool booted;          /* the guest's driver has answered since the last start or reset */
+    bool idle;            /* its virtual processors have all but stood still of late: it touches nothing */
     bool busy; /* a request to its hypervisor is under way: nothing new is asked of it; target_bytes is
                   then the larger of the target in force and the one asked for */
 } ServerFacts;

@@ -26,6 +26,7 @@ static void check_small(const char *text)
     else
         g_assert_cmpuint(bytes, ==, 7);
     process_parse_stat(text, &ticks);
+    process_parse_processor(text, 100, &ticks);
     HostSettings settings = {0};
     hostsettings_parse_meminfo(text, &settings);
     hostsettings_parse_arcstats(text, &settings);

@@ -113,9 +113,22 @@ static void write_statm(const FakeGuest *guest)
         g_error("the fake cannot write its statm");
 }
 
+static void write_stat(const FakeGuest *guest)
+{
+    char text[128];
+    int64_t ticks = guest->processor_us * sysconf(_SC_CLK_TCK) / SECOND_US;
+    int length = g_snprintf(text, sizeof text, "%d (qemu) S 0 0 0 0 0 0 0 0 0 0 %016" PRId64 " 0 0 0\n",
+                            guest->pid, ticks);
+    if (guest->stat >= 0 && pwrite(guest->stat, text, (size_t)length, 0) != length)
+        g_error("the fake cannot write its stat");
+}
+
 static void live(FakeGuest *guest, int64_t now_us, int64_t elapsed_us)
 {
+    if (guest->awake)
+        guest->processor_us += elapsed_us;
     write_statm(guest);
+    write_stat(guest);
     if (!guest->running || guest->paused || now_us < guest->booted_us)
         return;
     uint64_t grows = (uint64_t)((double)guest->use_bytes_per_s * (double)elapsed_us / (double)SECOND_US);
@@ -439,7 +452,7 @@ FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_
         .lowest_target_bytes = UINT64_MAX,
     };
     fake_lock(fake);
-    guest->statm = -1;
+    guest->statm = guest->stat = -1;
     guest->pid = 1000 + (int)fake->guests->len;
     guest->boot_count = ++fake->boots;
     take_sample(guest, g_get_monotonic_time());
@@ -457,10 +470,14 @@ void fake_show_residency(FakeBackend *fake, const char *proc)
         FakeGuest *guest = fake->guests->pdata[i];
         g_autofree char *folder = g_strdup_printf("%s/%d", proc, guest->pid);
         g_autofree char *path = g_strconcat(folder, "/statm", NULL);
+        g_autofree char *stat_path = g_strconcat(folder, "/stat", NULL);
         g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
         guest->statm = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        guest->stat = open(stat_path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
         g_assert_cmpint(guest->statm, >=, 0);
+        g_assert_cmpint(guest->stat, >=, 0);
         write_statm(guest);
+        write_stat(guest);
     }
     fake_unlock(fake);
 }
@@ -472,11 +489,14 @@ void fake_hide_residency(FakeBackend *fake, const char *proc)
         FakeGuest *guest = fake->guests->pdata[i];
         g_autofree char *folder = g_strdup_printf("%s/%d", proc, guest->pid);
         g_autofree char *path = g_strconcat(folder, "/statm", NULL);
+        g_autofree char *stat_path = g_strconcat(folder, "/stat", NULL);
         if (guest->statm < 0)
             continue;
         close(guest->statm);
-        guest->statm = -1;
+        close(guest->stat);
+        guest->statm = guest->stat = -1;
         g_unlink(path);
+        g_unlink(stat_path);
         g_rmdir(folder);
     }
     fake_unlock(fake);

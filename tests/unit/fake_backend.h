@@ -42,7 +42,9 @@ typedef struct {
     /* How it is. */
     gboolean running;
     int pid;
-    int statm; /* its file, or -1 */
+    int statm, stat;      /* its files, or -1 */
+    gboolean awake;       /* its processors run */
+    int64_t processor_us; /* what they have used */
     uint64_t boot_count;
     int64_t booted_us;     /* when its driver answers, or has begun to */
     uint64_t target_bytes; /* in force */
@@ -75,7 +77,7 @@ void fake_unlock(FakeBackend *fake);
 /* fake_guest_add: up and running, with all its memory and a tenth of it in use. The id is its name and "-id". */
 FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_bytes);
 FakeGuest *fake_guest_find(FakeBackend *fake, const char *name);
-/* fake_show_residency: from now on each guest's residency stands in @proc/PID/statm, a millisecond old at most.
+/* fake_show_residency: from now on each guest's residency stands in @proc/PID/statm and its processor time in @proc/PID/stat, a millisecond old at most.
  * fake_hide_residency: takes those files away again. */
 void fake_show_residency(FakeBackend *fake, const char *proc);
 void fake_hide_residency(FakeBackend *fake, const char *proc);

@@ -226,6 +226,36 @@ static void test_process_changes(void)
     rig_end(rig);
 }
 
+/* All it has is resident, so no burst would show: it is asked while its processors run, and left alone while they do not. */
+static void test_blind_is_asked_while_awake(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    fake_lock(rig->fake);
+    set_size(burst.idle, 3 * GIB);
+    burst.idle->used_bytes = 11 * GIB / 4;
+    burst.needy->used_bytes = 7 * GIB / 8;
+    burst.needy->cached_bytes = 4 * GIB;
+    fake_unlock(rig->fake);
+    burst_settled(&burst);
+    RIG_UNTIL(rig_server(rig, "needy")->facts.idle &&
+              g_get_monotonic_time() > rig_server(rig, "needy")->burst_until_us);
+    unsigned before = FAKE(rig->fake, burst.needy->fresh_asked);
+    rig_pass(700);
+    g_assert_cmpuint(FAKE(rig->fake, burst.needy->fresh_asked), ==, before);
+    /* Its own period would be soon enough, if it came. */
+    fake_lock(rig->fake);
+    burst.needy->silent = burst.needy->awake = TRUE;
+    fake_unlock(rig->fake);
+    RIG_UNTIL(FAKE(rig->fake, burst.needy->fresh_asked) >= before + 2);
+    g_assert_false(rig_server(rig, "needy")->facts.idle);
+    FAKE(rig->fake, burst.needy->awake = FALSE);
+    RIG_UNTIL(rig_server(rig, "needy")->facts.idle);
+    assert_within_pool(rig);
+    rig_end(rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -235,6 +265,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/observe", test_observe_mode_grants_nothing);
     g_test_add_func("/engine-burst/pool", test_never_beyond_the_pool);
     g_test_add_func("/engine-burst/cache", test_cache_leaves_the_slack);
+    g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);
     g_test_add_func("/engine-burst/process", test_process_changes);
     return g_test_run();
 }

@@ -212,6 +212,15 @@ static void test_stat(void)
     g_assert_true(process_parse_stat(odd, &start));
     g_assert_cmpuint(start, ==, 4242);
     g_assert_false(process_parse_stat(zombie, &start));
+    uint64_t used_us = 0;
+    g_assert_true(process_parse_processor(odd, 100, &used_us));
+    g_assert_cmpuint(used_us, ==, (9 + 10) * 10000);
+    g_assert_false(process_parse_processor(zombie, 100, &used_us));
+    g_assert_false(process_parse_processor(odd, 0, &used_us));
+    g_assert_false(process_parse_processor("7 (q) S 1 1 1 0 -1 4 5 6 7 8 9", 100, &used_us));
+    g_assert_false(process_parse_processor("7 (q) S 1 1 1 0 -1 4 5 6 7 8 -9 10 11", 100, &used_us));
+    g_assert_false(
+        process_parse_processor("7 (q) S 1 1 1 0 -1 4 5 6 7 8 9 18446744073709551615 11", 100, &used_us));
     g_assert_false(process_parse_stat("7 (qemu) S 1 2 3\n", &start));
     g_assert_false(process_parse_stat("7 (qemu)", &start));
     g_assert_false(process_parse_stat("", &start));
