@@ -19,10 +19,6 @@
  * since the last look. One that touches memory does so in 20 to 40 ms, one that idles never, not even emulated. */
 #define AWAKE_LEAST_US UINT64_C(20000)
 #define AWAKE_PART     5
-/* ... and is taken to be so for that long. */
-#define AWAKE_US INT64_C(1000000)
-/* One whose statistics show it growing as fast as a burst is asked anew by then. */
-#define GROWING_US INT64_C(100000)
 
 static uint64_t read_resident(Engine *engine, Tracked *tracked)
 {
@@ -60,7 +56,7 @@ static void look_awake(Tracked *tracked, int64_t now_us)
     int64_t elapsed_us = now_us - tracked->processor_at_us;
     bool ran = ran_us >= AWAKE_LEAST_US;
     if (first || (ran && ran_us >= (uint64_t)elapsed_us / AWAKE_PART))
-        tracked->awake_until_us = now_us + AWAKE_US;
+        tracked_woke(tracked, now_us);
     if (first || ran || elapsed_us >= AWAKE_PART * (int64_t)AWAKE_LEAST_US) {
         tracked->processor_us = used_us;
         tracked->processor_at_us = now_us;
@@ -74,15 +70,7 @@ static gboolean is_due(Engine *engine, Tracked *tracked, int64_t now_us)
     if (!tracked->decided || !demand_blind(&tracked->demand, &tracked->facts, &engine->params))
         return FALSE;
     look_awake(tracked, now_us);
-    if (tracked->facts.idle)
-        return FALSE;
-    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, &engine->params);
-    const DemandState *seen = &tracked->track.demand;
-    if (seen->growth_bytes_per_s >= engine->params.burst_bytes_per_s && now_us - seen->rate_us < BURST_US) {
-        tracked->burst_until_us = MAX(tracked->burst_until_us, now_us + GROWING_US);
-        age_us = GROWING_US / 2;
-    }
-    return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
+    return tracked_is_due(tracked, &engine->params, now_us);
 }
 
 /* One look at one server: whether it grows, or may. */

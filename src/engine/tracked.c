@@ -17,6 +17,10 @@
 #define ADOPT_FRESH_S 5
 /* Doubled so often, the pause after a refusal grows no more. */
 #define REFUSALS_DOUBLED 4
+/* A guest whose processors have run is taken to be awake for that long. */
+#define AWAKE_US SECOND_US
+/* One whose statistics show it growing as fast as a burst is asked anew by then. */
+#define GROWING_US INT64_C(100000)
 
 TrackedTimes tracked_times_default(void)
 {
@@ -393,6 +397,24 @@ uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *default
     uint64_t set = size_setting_resolve(&defaults->overhead, tracked->latest->maximum_bytes,
                                         tracked->overhead_bound_bytes);
     return u64_max(set, surely_overhead(tracked));
+}
+
+void tracked_woke(Tracked *tracked, int64_t now_us)
+{
+    tracked->awake_until_us = now_us + AWAKE_US;
+}
+
+gboolean tracked_is_due(Tracked *tracked, const PolicyParams *params, int64_t now_us)
+{
+    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, params);
+    if (age_us == INT64_MAX)
+        return FALSE;
+    const DemandState *seen = &tracked->track.demand;
+    if (seen->growth_bytes_per_s >= params->burst_bytes_per_s && now_us - seen->rate_us < AWAKE_US) {
+        tracked->burst_until_us = MAX(tracked->burst_until_us, now_us + GROWING_US);
+        age_us = GROWING_US / 2;
+    }
+    return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
 }
 
 static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)

@@ -110,6 +110,11 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid);
  * Returns how many bytes came back from a reclaim of ours since the last one. */
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
 
+/* tracked_woke: its processors run. tracked_is_due: whether it is blind for bursts and awake, and its statistics are older
+ * than they may be. While these show it growing like a burst it is asked for as one. */
+void tracked_woke(Tracked *tracked, int64_t now_us);
+gboolean tracked_is_due(Tracked *tracked, const PolicyParams *params, int64_t now_us);
+
 /* tracked_hear: what its guest's agent says of itself, and when it said so. */
 void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us);
 

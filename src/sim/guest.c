@@ -206,6 +206,12 @@ static bool balloon_frozen(const Guest *guest, int64_t now_us)
     return false;
 }
 
+bool guest_idles(const Guest *guest)
+{
+    return guest->spec->model != MODEL_BUSY && guest->driver_at_us == 0 && guest->down_until_us == 0 &&
+           guest_missing(guest) == 0 && guest->swapped_bytes == 0 && guest_memory_still(guest);
+}
+
 static bool still(const Guest *guest)
 {
     bool arrived = guest->ram_bytes == guest->target_bytes || guest->gave_back ||

@@ -83,6 +83,9 @@ void guest_hear(Guest *guest, int64_t now_us);
 /* guest_reset: the guest reboots: it has all its RAM at once, whatever `actual` says. */
 void guest_reset(Guest *guest, int64_t now_us);
 
+/* Whether its processors stand still, as far as the host can see: no work but that of its balloon. */
+bool guest_idles(const Guest *guest);
+
 /* Whether its QEMU answers at all. */
 bool guest_responds(const Guest *guest, int64_t now_us);
 

@@ -15,6 +15,7 @@ typedef struct {
     uint64_t balloon_bytes; /* `actual` */
     uint64_t boot_count;
     uint64_t resident_bytes;              /* guest RAM the host holds for it */
+    bool idle;                            /* its QEMU uses next to no processor */
     uint64_t update_s;                    /* statistics' last-update in whole seconds; 0 = never */
     uint64_t available_bytes, free_bytes; /* UNKNOWN before the first statistics */
     uint64_t swap_in_bytes, swap_out_bytes, major_faults;
@@ -52,7 +53,7 @@ typedef struct {
     BeatEnd (*beat)(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes);
     /* (nullable) what became of a wish for a target */
     void (*replied)(Manager *manager, guint i, Reply reply, int64_t now_us);
-    /* (nullable) between beats, when the scenario has a watch: @seen is that of the last beat, but for residency. */
+    /* (nullable) between beats, when the scenario has a watch: @seen is that of the last beat, but for residency and idleness. */
     WatchEnd (*watch)(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes);
     void (*free)(Manager *manager);
 } ManagerOps;

@@ -126,6 +126,13 @@ static bool wants_fresh(const Manager *manager, guint i, bool wanted, int64_t no
     return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
+static void wish_fresh(Manager *manager, guint i, bool wanted, int64_t now_us, Wish *wish)
+{
+    wish->ask = wants_fresh(manager, i, wanted, now_us);
+    if (wish->ask)
+        manager->tracked[i]->asked_fresh_us = now_us;
+}
+
 static void ask(Manager *manager, guint i, const PlanRow *row, Wish *wish)
 {
     Tracked *tracked = manager->tracked[i];
@@ -175,6 +182,9 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
     for (guint i = 0; i < n; i++) {
         Tracked *tracked = manager->tracked[i];
         tracked_take(tracked, observe(&seen[i]), now_us, WALL_EPOCH_S + world_us / SECOND_US);
+        tracked->processor_at_us = now_us;
+        if (!seen[i].idle)
+            tracked_woke(tracked, now_us);
         tracked_facts(tracked, &manager->defaults, TRUE, now_us);
         manager->facts[i] = tracked->facts;
         manager->tracks[i] = tracked->track;
@@ -189,7 +199,7 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
     const PlanTotals *totals = &decision->totals;
     bool wanted = totals->someone_waits || bursting(manager, now_us);
     for (guint i = 0; i < n; i++)
-        wishes[i].ask = wants_fresh(manager, i, wanted, now_us);
+        wish_fresh(manager, i, wanted, now_us, &wishes[i]);
     bool moving = wanted || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 || blind(manager);
     return (BeatEnd){moving ? manager->scenario->fast_beat_us : manager->scenario->beat_us};
 }
@@ -231,7 +241,12 @@ static bool look(const Manager *manager, guint i, const Seen *seen, int64_t now_
     bool grew = crept_up(tracked, resident) || (bursts && burst->grew_us == now_us);
     if (grew)
         tracked->burst_until_us = now_us + BURST_US;
-    return grew;
+    if (!demand_blind(&tracked->demand, &tracked->facts, &manager->scenario->params))
+        return grew;
+    if (!seen->idle)
+        tracked_woke(tracked, now_us);
+    tracked->facts.idle = now_us >= tracked->awake_until_us;
+    return tracked_is_due(tracked, &manager->scenario->params, now_us) || grew;
 }
 
 static void grant_burst(Manager *manager, guint i, const PlanRow *row, Wish *wish)
@@ -276,7 +291,7 @@ static WatchEnd watch(Manager *manager, const Seen *seen, guint n, int64_t world
     if (bursts && !manager->decision->totals.infeasible)
         grant_bursts(manager, n, now_us, wishes);
     for (guint i = 0; grows && i < n; i++)
-        wishes[i].ask = wants_fresh(manager, i, true, now_us);
+        wish_fresh(manager, i, true, now_us, &wishes[i]);
     int64_t pause_us = manager->scenario->watch_us;
     return (WatchEnd){.hurry = grows, .pause_us = bursts ? pause_us / 2 : pause_us};
 }

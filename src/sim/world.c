@@ -108,6 +108,7 @@ static void look(World *world, guint i)
     seen->balloon_bytes = guest->actual_bytes;
     seen->boot_count = guest->boot_count;
     seen->resident_bytes = guest->resident_bytes;
+    seen->idle = guest_idles(guest);
     bool heard = guest->said_us != 0;
     seen->update_s = heard ? (uint64_t)(guest->said.taken_us / SECOND_US) + 1 : 0;
     seen->available_bytes = heard ? guest->said.available_bytes : UNKNOWN;
@@ -179,6 +180,7 @@ static void watch(World *world)
     for (guint i = 0; i < world->n; i++) {
         world->wishes[i] = (Wish){0};
         world->seen[i].resident_bytes = world->guests[i].resident_bytes;
+        world->seen[i].idle = guest_idles(&world->guests[i]);
     }
     WatchEnd end = world->ops->watch(world->manager, world->seen, world->n, world->now_us, world->wishes);
     world->next_watch_us = world->now_us + MAX(end.pause_us, world->scenario->tick_us);
