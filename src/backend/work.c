@@ -1,6 +1,7 @@
 /* Blocking jobs: lanes, deadlines, late returns. */
 #include "backend/work.h"
 #include "base/error.h"
+#include "base/hand_over.h"
 
 typedef struct {
     WorkSpec spec;
@@ -87,12 +88,8 @@ static void run(gpointer data, gpointer user_data)
     Job *job = data;
     g_atomic_int_get(&job->handed_over);
     job->spec.run(job->spec.data, &job->error);
-    GSource *source = g_idle_source_new();
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, on_returned, job, NULL);
     g_atomic_int_inc(&job->handed_over);
-    g_source_attach(source, NULL);
-    g_source_unref(source);
+    hand_over(NULL, G_PRIORITY_DEFAULT, on_returned, job, NULL);
 }
 
 static void start(WorkPool *pool, Job *job)

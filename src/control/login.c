@@ -1,5 +1,6 @@
 #include <string.h>
 #include "base/error.h"
+#include "base/hand_over.h"
 #include "control/limiter.h"
 #include "control/login.h"
 
@@ -114,7 +115,7 @@ static void work(gpointer item, gpointer user_data)
         task->hash = password_hash(task->password, &task->error);
     else
         task->matches = password_matches(task->hash, task->password);
-    g_main_context_invoke_full(task->context, G_PRIORITY_DEFAULT_IDLE, on_done, task, NULL);
+    hand_over(task->context, G_PRIORITY_DEFAULT_IDLE, on_done, task, NULL);
 }
 
 Login *login_new(Store *store)

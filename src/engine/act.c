@@ -262,7 +262,7 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
     gboolean gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
-    bool old = now_us - facts->sample_us >= demand_sample_age_us(&tracked->demand, facts, &engine->params);
+    bool old = tracked_is_due(tracked, &engine->params, now_us);
     return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 

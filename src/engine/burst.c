@@ -19,6 +19,8 @@
  * since the last look. One that touches memory does so in 20 to 40 ms, one that idles never, not even emulated. */
 #define AWAKE_LEAST_US UINT64_C(20000)
 #define AWAKE_PART     5
+/* Looks at processors, of 5 us each, in one tick. */
+#define AWAKE_LOOKS 64
 
 static uint64_t read_resident(Engine *engine, Tracked *tracked)
 {
@@ -64,17 +66,8 @@ static void look_awake(Tracked *tracked, int64_t now_us)
     tracked->facts.idle = now_us >= tracked->awake_until_us;
 }
 
-/* Where residency shows nothing, statistics must: whether it is time to ask for them. */
-static gboolean is_due(Engine *engine, Tracked *tracked, int64_t now_us)
-{
-    if (!tracked->decided || !demand_blind(&tracked->demand, &tracked->facts, &engine->params))
-        return FALSE;
-    look_awake(tracked, now_us);
-    return tracked_is_due(tracked, &engine->params, now_us);
-}
-
 /* One look at one server: whether it grows, or may. */
-static gboolean look(Engine *engine, Tracked *tracked, int64_t now_us)
+static gboolean look(Engine *engine, Tracked *tracked, gboolean also_awake, int64_t now_us)
 {
     if (!tracked_counts(tracked) || tracked->latest->fixed != FIXED_NO)
         return FALSE;
@@ -84,7 +77,9 @@ static gboolean look(Engine *engine, Tracked *tracked, int64_t now_us)
     gboolean grew = crept_up(tracked, resident) || (bursting && tracked->track.burst.grew_us == now_us);
     if (grew)
         tracked->burst_until_us = now_us + BURST_US;
-    return grew || is_due(engine, tracked, now_us);
+    if (also_awake)
+        look_awake(tracked, now_us);
+    return grew || tracked_is_due(tracked, &engine->params, now_us);
 }
 
 /* Facts as they are now, of all that hold anything: a beat under way may have brought servers nobody has decided on yet. */
@@ -147,11 +142,15 @@ static gboolean on_tick(gpointer user_data)
     Engine *engine = user_data;
     int64_t now_us = g_get_monotonic_time();
     gboolean grows = FALSE, bursts = FALSE;
-    for (guint i = 0; i < engine->counted->len; i++) {
+    const guint n = engine->counted->len, first = engine->looking.next_awake;
+    for (guint i = 0; i < n; i++) {
         Tracked *tracked = engine->counted->pdata[i];
-        grows |= look(engine, tracked, now_us);
+        /* A few in turn where they are many. */
+        gboolean also_awake = (i + n - first % MAX(n, 1)) % n < AWAKE_LOOKS;
+        grows |= look(engine, tracked, also_awake, now_us);
         bursts |= tracked->track.burst.bursting;
     }
+    engine->looking.next_awake = n > AWAKE_LOOKS ? (first + AWAKE_LOOKS) % n : 0;
     if (bursts && engine->host.mode == MODE_MANAGE && !engine->host.totals.infeasible)
         grant(engine, now_us);
     if (grows) {
@@ -192,11 +191,13 @@ void engine_looking_clear(Engine *engine)
     decision_free(engine->looking.decision);
 }
 
-gboolean engine_blind(const Engine *engine)
+gboolean engine_wonders(const Engine *engine, int64_t now_us)
 {
     for (guint i = 0; i < engine->counted->len; i++) {
         const Tracked *tracked = engine->counted->pdata[i];
-        if (tracked->decided && tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) &&
+        if (!tracked->decided || tracked->facts.fixed != FIXED_NO || hold_pins(tracked->row.hold))
+            continue;
+        if (tracked_stirs(tracked, now_us) ||
             demand_sample_age_us(&tracked->demand, &tracked->facts, &engine->params) != INT64_MAX)
             return TRUE;
     }

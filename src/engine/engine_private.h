@@ -8,6 +8,7 @@ typedef struct {
     GPtrArray *servers; /* Tracked, borrowed */
     GArray *facts, *demands, *tracks, *rows;
     Decision *decision;
+    guint next_awake; /* whose processors are looked at next, where that is not everybody's */
 } Looking;
 
 struct Engine {
@@ -58,8 +59,8 @@ void engine_watch_bursts(Engine *engine);
 void engine_looking_init(Engine *engine);
 void engine_looking_clear(Engine *engine);
 gboolean engine_bursting(const Engine *engine, int64_t now_us);
-/* Whether a server is full of what residency cannot tell from use: statistics alone will show its growth. */
-gboolean engine_blind(const Engine *engine);
+/* Whether a server has just woken, or is awake and full of what residency cannot tell from use: statistics must show its growth. */
+gboolean engine_wonders(const Engine *engine, int64_t now_us);
 /* agent.c: listens to the agents of those that run. */
 void engine_follow_agents(Engine *engine);
 /* engine.c: from the newest facts to actions. */

@@ -19,8 +19,11 @@
 #define REFUSALS_DOUBLED 4
 /* A guest whose processors have run is taken to be awake for that long. */
 #define AWAKE_US SECOND_US
-/* One whose statistics show it growing as fast as a burst is asked anew by then. */
-#define GROWING_US INT64_C(100000)
+/* For so long after it woke nobody knows yet whether it wakes for a burst; it is asked so often meanwhile ... */
+#define STIRS_US    INT64_C(500000)
+#define STIRRING_US INT64_C(100000)
+/* ... and so often while its statistics show it growing as fast as a burst. */
+#define GROWING_US INT64_C(50000)
 
 TrackedTimes tracked_times_default(void)
 {
@@ -401,19 +404,27 @@ uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *default
 
 void tracked_woke(Tracked *tracked, int64_t now_us)
 {
+    if (now_us >= tracked->awake_until_us)
+        tracked->stirs_until_us = now_us + STIRS_US;
     tracked->awake_until_us = now_us + AWAKE_US;
 }
 
-gboolean tracked_is_due(Tracked *tracked, const PolicyParams *params, int64_t now_us)
+gboolean tracked_stirs(const Tracked *tracked, int64_t now_us)
 {
-    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, params);
-    if (age_us == INT64_MAX)
+    return now_us < tracked->stirs_until_us;
+}
+
+gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
+{
+    if (tracked->facts.idle || !tracked->demand.known)
         return FALSE;
+    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, params);
     const DemandState *seen = &tracked->track.demand;
-    if (seen->growth_bytes_per_s >= params->burst_bytes_per_s && now_us - seen->rate_us < AWAKE_US) {
-        tracked->burst_until_us = MAX(tracked->burst_until_us, now_us + GROWING_US);
-        age_us = GROWING_US / 2;
-    }
+    bool grows = seen->growth_bytes_per_s >= params->burst_bytes_per_s && now_us - seen->rate_us < AWAKE_US;
+    if (grows)
+        age_us = GROWING_US;
+    else if (tracked_stirs(tracked, now_us))
+        age_us = MIN(age_us, STIRRING_US);
     return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
 }
 

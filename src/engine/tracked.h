@@ -79,6 +79,7 @@ typedef struct {
     uint64_t processor_us;    /* what it had used ... */
     int64_t processor_at_us;  /* ... then; 0: not looked at yet */
     int64_t awake_until_us;   /* its processors have run a moment ago */
+    int64_t stirs_until_us;   /* ... and had stood still before */
     int64_t asked_fresh_us;   /* when it was last asked for fresh statistics */
     uint64_t burst_low_bytes; /* the lowest residency since its last step up */
     int64_t burst_until_us;   /* it touches memory: asked for fresh statistics until then */
@@ -110,10 +111,12 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid);
  * Returns how many bytes came back from a reclaim of ours since the last one. */
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
 
-/* tracked_woke: its processors run. tracked_is_due: whether it is blind for bursts and awake, and its statistics are older
- * than they may be. While these show it growing like a burst it is asked for as one. */
+/* tracked_woke: its processors run. tracked_stirs: they have begun to a moment ago.
+ * tracked_is_due: whether it is awake, and its statistics are older than they may be: because it is blind for bursts, stirs,
+ * or was growing like a burst when they were taken. */
 void tracked_woke(Tracked *tracked, int64_t now_us);
-gboolean tracked_is_due(Tracked *tracked, const PolicyParams *params, int64_t now_us);
+gboolean tracked_stirs(const Tracked *tracked, int64_t now_us);
+gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
 
 /* tracked_hear: what its guest's agent says of itself, and when it said so. */
 void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us);

@@ -320,7 +320,7 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     };
 }
 
-bool demand_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
+static bool is_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
 {
     if (!demand->known || params->blind_bytes_per_s == 0)
         return false;
@@ -330,7 +330,7 @@ bool demand_blind(const Demand *demand, const ServerFacts *facts, const PolicyPa
 
 int64_t demand_sample_age_us(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
 {
-    if (facts->idle || !demand_blind(demand, facts, params))
+    if (facts->idle || !is_blind(demand, facts, params))
         return INT64_MAX;
     uint64_t left = u64_sub_sat(facts->balloon_bytes, demand->used_bytes);
     double lasts_us = (double)left * (double)SECOND_US / (double)params->blind_bytes_per_s;

@@ -78,13 +78,10 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
                      int64_t now_us);
 
 /*
- * demand_blind: its memory is nearly all resident, most often as file cache: a burst would not show there.
- *
  * demand_sample_age_us: how old this server's statistics may become before they are asked for; INT64_MAX where its own
- * period will do: where residency shows a burst, and where the guest idles. Else its growth must be seen in statistics by
- * the time it could have used half of what it has left.
+ * period will do. A guest whose memory is nearly all resident, most often as file cache, shows no burst: unless it idles,
+ * its growth must be seen in statistics by the time it could have used half of what it has left.
  */
-bool demand_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params);
 int64_t demand_sample_age_us(const Demand *demand, const ServerFacts *facts, const PolicyParams *params);
 
 /*

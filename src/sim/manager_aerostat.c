@@ -122,7 +122,7 @@ static bool wants_fresh(const Manager *manager, guint i, bool wanted, int64_t no
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     bool moves = u64_max(balloon, target) - u64_min(balloon, target) > params->quantum_bytes;
     bool gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
-    bool old = now_us - facts->sample_us >= demand_sample_age_us(&tracked->demand, facts, params);
+    bool old = tracked_is_due(tracked, params, now_us);
     return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
@@ -165,12 +165,13 @@ static void act(Manager *manager, guint i, int64_t now_us, Wish *wish)
 }
 
 /* Whether somebody's growth could only be seen in statistics, and soon. */
-static bool blind(const Manager *manager)
+static bool wonders(const Manager *manager, int64_t now_us)
 {
     for (guint i = 0; i < manager->n; i++) {
         const Tracked *tracked = manager->tracked[i];
         if (tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) &&
-            demand_sample_age_us(&tracked->demand, &tracked->facts, &manager->scenario->params) != INT64_MAX)
+            (tracked_stirs(tracked, now_us) || demand_sample_age_us(&tracked->demand, &tracked->facts,
+                                                                    &manager->scenario->params) != INT64_MAX))
             return true;
     }
     return false;
@@ -200,7 +201,8 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
     bool wanted = totals->someone_waits || bursting(manager, now_us);
     for (guint i = 0; i < n; i++)
         wish_fresh(manager, i, wanted, now_us, &wishes[i]);
-    bool moving = wanted || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 || blind(manager);
+    bool moving =
+        wanted || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 || wonders(manager, now_us);
     return (BeatEnd){moving ? manager->scenario->fast_beat_us : manager->scenario->beat_us};
 }
 
@@ -241,8 +243,6 @@ static bool look(const Manager *manager, guint i, const Seen *seen, int64_t now_
     bool grew = crept_up(tracked, resident) || (bursts && burst->grew_us == now_us);
     if (grew)
         tracked->burst_until_us = now_us + BURST_US;
-    if (!demand_blind(&tracked->demand, &tracked->facts, &manager->scenario->params))
-        return grew;
     if (!seen->idle)
         tracked_woke(tracked, now_us);
     tracked->facts.idle = now_us >= tracked->awake_until_us;

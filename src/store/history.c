@@ -1,5 +1,6 @@
 /* History on the engine's thread: what is handed to the worker, and the answers that come back. */
 #include "base/error.h"
+#include "base/hand_over.h"
 #include "store/history_private.h"
 #include "store/store_private.h"
 
@@ -104,7 +105,7 @@ static gboolean read_later(sqlite3 *db, gpointer data, GError **error)
                     error && *error ? (*error)->message : "the store cannot be opened");
     }
     g_atomic_int_inc(&ask->references);
-    g_main_context_invoke_full(ask->context, G_PRIORITY_DEFAULT_IDLE, on_answered, ask, ask_unref);
+    hand_over(ask->context, G_PRIORITY_DEFAULT_IDLE, on_answered, ask, ask_unref);
     return ok;
 }
 
