@@ -113,7 +113,7 @@ static void end_beat(Engine *engine)
                       engine_bursting(engine, now_us) || engine_wonders(engine, now_us);
     guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? engine->fast_beat_ms : engine->slow_beat_ms;
     engine->hurried = engine->look_again;
-    if (engine->look_again)
+    if (engine->look_again || (engine->host.mode == MODE_MANAGE && engine_awaits(engine, now_us)))
         pause_ms = MIN(pause_ms, EVENT_PAUSE_MS);
     engine->beat_source = g_timeout_add(pause_ms, on_beat, engine);
 }

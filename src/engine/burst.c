@@ -8,17 +8,20 @@
 #include <unistd.h>
 
 /* From a look to the next: a burst's first grant is to be on its way 60 ms after its first page. */
-#define TICK_MS 40
+#define TICK_MS 30
 /* While one grows: as often as its grants can follow each other. */
 #define FAST_TICK_MS 20
 /* Growth too slow for a burst: more than a running service touches in passing. */
 #define STEP_BYTES (16 * MIB)
 /* A guest that has grown keeps being asked this long after its last step. */
 #define BURST_US INT64_C(1000000)
-/* A guest is awake that has used so much of a processor, two of the kernel's usual ticks, and at least a fifth of one
- * since the last look. One that touches memory does so in 20 to 40 ms, one that idles never, not even emulated. */
-#define AWAKE_LEAST_US UINT64_C(20000)
-#define AWAKE_PART     5
+/* A guest is awake that has used so much of the processors, three of the kernel's usual ticks, and half of one since the
+ * last look. One that touches memory does so in 30 to 60 ms; one that idles was seen to take 12 % where it is emulated. */
+#define AWAKE_LEAST_US  UINT64_C(30000)
+#define AWAKE_WITHIN_US INT64_C(100000)
+#define AWAKE_PART      2
+/* An answer that has not come by then comes late: the usual beats will find it. */
+#define AWAITED_US INT64_C(150000)
 /* Looks at processors, of 5 us each, in one tick. */
 #define AWAKE_LOOKS 64
 
@@ -59,7 +62,7 @@ static void look_awake(Tracked *tracked, int64_t now_us)
     bool ran = ran_us >= AWAKE_LEAST_US;
     if (first || (ran && ran_us >= (uint64_t)elapsed_us / AWAKE_PART))
         tracked_woke(tracked, now_us);
-    if (first || ran || elapsed_us >= AWAKE_PART * (int64_t)AWAKE_LEAST_US) {
+    if (first || ran || elapsed_us >= AWAKE_WITHIN_US) {
         tracked->processor_us = used_us;
         tracked->processor_at_us = now_us;
     }
@@ -189,6 +192,17 @@ void engine_looking_clear(Engine *engine)
     g_array_unref(engine->looking.tracks);
     g_array_unref(engine->looking.rows);
     decision_free(engine->looking.decision);
+}
+
+gboolean engine_awaits(const Engine *engine, int64_t now_us)
+{
+    for (guint i = 0; i < engine->counted->len; i++) {
+        const Tracked *tracked = engine->counted->pdata[i];
+        if ((tracked_stirs(tracked, now_us) || now_us < tracked->burst_until_us) &&
+            tracked->asked_fresh_us > tracked->sample_us && now_us - tracked->asked_fresh_us < AWAITED_US)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 gboolean engine_wonders(const Engine *engine, int64_t now_us)

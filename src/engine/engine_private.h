@@ -59,6 +59,8 @@ void engine_watch_bursts(Engine *engine);
 void engine_looking_init(Engine *engine);
 void engine_looking_clear(Engine *engine);
 gboolean engine_bursting(const Engine *engine, int64_t now_us);
+/* Whether one that stirs or grows has been asked a moment ago, and its answer is not here yet. */
+gboolean engine_awaits(const Engine *engine, int64_t now_us);
 /* Whether a server has just woken, or is awake and full of what residency cannot tell from use: statistics must show its growth. */
 gboolean engine_wonders(const Engine *engine, int64_t now_us);
 /* agent.c: listens to the agents of those that run. */
