@@ -12,7 +12,7 @@ from aerodaemon import Daemon
 
 # The figure that Aerostat is told to count for each QEMU; its pool is larger by as much, so that guests share the
 # same bytes under every manager.
-OVERHEAD_BYTES = 128 * MIB
+OVERHEAD_BYTES = 216 * MIB
 MINIMUM = "128M"
 CALM_S, SETTLE_S = 1.5, 15.0
 

@@ -226,6 +226,9 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
     write_sentences(entry, NULL, FALSE);
     journal_add(engine->journal, entry);
     burst->granted = true;
+    engine->granted_since_bytes =
+        u64_add_sat(engine->granted_since_bytes,
+                    u64_sub_sat(row->target_bytes, ledger_held(&tracked->facts, &engine->params)));
     relief_begin(&tracked->relief, burst->quiet_us, row->target_bytes);
     send_target(engine, tracked, row, entry);
     /* What the last decision planned for it has been carried out: this is not to be taken for a part of that. */
@@ -233,6 +236,9 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
     tracked->row.wait = before;
     tracked->row.short_bytes = u64_sub_sat(tracked->demand.need_bytes, row->target_bytes);
 }
+
+/* Each answer takes some milliseconds of an emulated guest's processor, most wanted just then. */
+#define ASK_PAUSE_US INT64_C(80000)
 
 typedef struct {
     Engine *engine;
@@ -257,7 +263,7 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
     if (tracked->busy || facts->busy || tracked->asking_fresh || facts->fixed != FIXED_NO ||
-        hold_pins(row->hold))
+        hold_pins(row->hold) || now_us - tracked->asked_fresh_us < ASK_PAUSE_US)
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;

@@ -4,6 +4,9 @@
 
 /* An event rarely comes alone, a host that starts brings hundreds: the look it asks for waits this long for the rest. */
 #define EVENT_PAUSE_MS 20
+/* From one decision to the next look, however much happens: looks and answers take from the very processors that guests in
+ * need run on. */
+#define BEAT_LEAST_MS 60
 
 EngineBackend *engine_backend_of(Engine *engine, const Backend *backend)
 {
@@ -113,7 +116,9 @@ static void end_beat(Engine *engine)
                       engine_bursting(engine, now_us) || engine_wonders(engine, now_us);
     guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? engine->fast_beat_ms : engine->slow_beat_ms;
     engine->hurried = engine->look_again;
-    if (engine->look_again || (engine->host.mode == MODE_MANAGE && engine_awaits(engine, now_us)))
+    if (engine->look_again)
+        pause_ms = MIN(pause_ms, BEAT_LEAST_MS);
+    if (engine->host.mode == MODE_MANAGE && engine_awaits(engine, now_us))
         pause_ms = MIN(pause_ms, EVENT_PAUSE_MS);
     engine->beat_source = g_timeout_add(pause_ms, on_beat, engine);
 }
@@ -182,6 +187,12 @@ void engine_beat(Engine *engine)
     end_beat_if_answered(engine);
 }
 
+static guint soon_ms(const Engine *engine)
+{
+    int64_t since_ms = (g_get_monotonic_time() - engine->last_decided_us) / 1000;
+    return (guint)CLAMP(BEAT_LEAST_MS - since_ms, EVENT_PAUSE_MS, BEAT_LEAST_MS);
+}
+
 void engine_hurry(Engine *engine)
 {
     if (engine->beating)
@@ -189,7 +200,7 @@ void engine_hurry(Engine *engine)
     if (engine->hurried || engine->beat_source == 0)
         return;
     g_source_remove(engine->beat_source);
-    engine->beat_source = g_timeout_add(EVENT_PAUSE_MS, on_beat, engine);
+    engine->beat_source = g_timeout_add(soon_ms(engine), on_beat, engine);
     engine->hurried = TRUE;
 }
 

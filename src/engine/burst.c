@@ -15,10 +15,10 @@
 #define STEP_BYTES (16 * MIB)
 /* A guest that has grown keeps being asked this long after its last step. */
 #define BURST_US INT64_C(1000000)
-/* A guest is awake that has used so much of the processors, three of the kernel's usual ticks, and half of one since the
- * last look. One that touches memory does so in 30 to 60 ms; one that idles was seen to take 12 % where it is emulated. */
-#define AWAKE_LEAST_US  UINT64_C(30000)
-#define AWAKE_WITHIN_US INT64_C(100000)
+/* A guest is awake that has used so much of the processors since the last look, and half of one. One that touches memory
+ * does so in 50 to 100 ms; one that idles was seen to take 12 % where it is emulated, in pieces of up to 30 ms. */
+#define AWAKE_LEAST_US  UINT64_C(50000)
+#define AWAKE_WITHIN_US INT64_C(120000)
 #define AWAKE_PART      2
 /* An answer that has not come by then comes late: the usual beats will find it. */
 #define AWAITED_US INT64_C(150000)

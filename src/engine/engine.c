@@ -234,7 +234,9 @@ void engine_decide(Engine *engine)
     distribute(engine);
     records_beat(engine, now_us);
     account(engine, now_us);
-    reservations_update(engine, engine->host.totals.ledger.committed_bytes, now_us);
+    engine->granted_since_bytes = 0;
+    const PlanTotals *totals = &engine->host.totals;
+    reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, totals->granted_bytes), now_us);
     engine_measure_relief(engine, now_us);
     if (engine->host.totals.ledger.over_bytes > 0)
         tell_over(engine);

@@ -26,12 +26,13 @@ struct Engine {
     Decision *decision;
     GPtrArray *reservations; /* Reservation */
     guint64 last_reservation, last_kept;
-    uint64_t guaranteed_bytes;   /* in the newest decision: to those that run, before anybody is pinned */
-    GPtrArray *records;          /* EngineRecord */
-    struct Chronicle *chronicle; /* (nullable) without a store */
-    GArray *facts;               /* ServerFacts of the counted servers, in order */
-    GArray *tracks;              /* ServerTrack, same order */
-    GPtrArray *counted;          /* Tracked (borrowed), same order */
+    uint64_t granted_since_bytes; /* between beats, since the newest decision */
+    uint64_t guaranteed_bytes;    /* in the newest decision: to those that run, before anybody is pinned */
+    GPtrArray *records;           /* EngineRecord */
+    struct Chronicle *chronicle;  /* (nullable) without a store */
+    GArray *facts;                /* ServerFacts of the counted servers, in order */
+    GArray *tracks;               /* ServerTrack, same order */
+    GPtrArray *counted;           /* Tracked (borrowed), same order */
     EngineHost host;
     Relief relief, first_grants;
     Looking looking;

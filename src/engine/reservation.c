@@ -40,10 +40,25 @@ static uint64_t held_now(const Engine *engine, const Tracked *tracked)
     return u64_add_sat(ledger_held(&tracked->facts, &engine->params), overhead);
 }
 
+/* The most that an operation keeps for a server of that name. */
+static uint64_t kept_for(const Engine *engine, const char *name)
+{
+    uint64_t most = 0;
+    for (guint i = 0; i < engine->reservations->len; i++) {
+        const Reservation *reservation = engine->reservations->pdata[i];
+        if (reservation->kept && g_str_equal(reservation->for_name, name))
+            most = u64_max(most, reservation->bytes);
+    }
+    return most;
+}
+
 /* What a server that has come up holds of its reservation is no longer reserved, but held. */
 static uint64_t still_reserved(Engine *engine, const Reservation *reservation)
 {
     const Tracked *tracked = running(engine, reservation->for_name);
+    /* Somebody's for a server that an operation is starting by now: its room is kept once. */
+    if (!reservation->kept && reservation->for_name && kept_for(engine, reservation->for_name) > 0)
+        return u64_sub_sat(reservation->bytes, kept_for(engine, reservation->for_name));
     if (!tracked)
         return reservation->bytes;
     if (reservation->kept)
@@ -60,28 +75,51 @@ uint64_t engine_reserved_bytes(Engine *engine)
     return sum;
 }
 
-/* What it is guaranteed by the settings as they are now, which the newest decision need not know yet; one that is pinned,
- * by what it was pinned to. */
-static uint64_t guaranteed_to(const Engine *engine, const Tracked *tracked)
+uint64_t engine_promised(Engine *engine, const Tracked *tracked, uint64_t minimum_bytes)
 {
-    if (!tracked || !tracked_counts(tracked))
+    if (!tracked_counts(tracked))
         return 0;
-    uint64_t low = tracked_minimum(tracked, &engine->defaults);
+    uint64_t low = minimum_bytes;
     if ((tracked->decided ? tracked->facts.fixed : tracked->latest->fixed) != FIXED_NO)
         low = tracked_bound(tracked);
-    else if (tracked->decided && ballooning_pins(tracked))
-        low = u64_max(low, tracked->facts.minimum_bytes);
-    return u64_add_sat(low, tracked_overhead(tracked, &engine->defaults));
+    low = u64_add_sat(low, tracked_overhead(tracked, &engine->defaults));
+    return u64_max(low, kept_for(engine, tracked->latest->name));
 }
 
-/* @bytes: with @overhead_bytes of it for a QEMU; @own: (nullable): the server it is for. */
-static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t overhead_bytes, const Tracked *own,
+uint64_t engine_reserved_besides(Engine *engine, const char *name)
+{
+    uint64_t sum = 0;
+    for (guint i = 0; i < engine->reservations->len; i++) {
+        const Reservation *reservation = engine->reservations->pdata[i];
+        gboolean own = name && g_strcmp0(reservation->for_name, name) == 0;
+        gboolean promised = reservation->kept && running(engine, reservation->for_name);
+        if (!own && !promised)
+            sum = u64_add_sat(sum, still_reserved(engine, reservation));
+    }
+    return sum;
+}
+
+/* By the settings as they are now, which the newest decision need not know yet; one that is pinned, by what it was pinned
+ * to. */
+static uint64_t promised_now(Engine *engine, const Tracked *tracked)
+{
+    uint64_t low = tracked_minimum(tracked, &engine->defaults);
+    if (tracked->decided && ballooning_pins(tracked))
+        low = u64_max(low, tracked->facts.minimum_bytes);
+    return engine_promised(engine, tracked, low);
+}
+
+/* @bytes: with @overhead_bytes of it for a QEMU; @name: (nullable): whose: what is promised to and reserved for it already
+ * is not counted besides. */
+static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t overhead_bytes, const char *name,
                            GError **error)
 {
-    uint64_t sum = u64_add_sat(bytes, engine_reserved_bytes(engine));
-    for (guint i = 0; i < engine->servers->len; i++)
-        if (engine->servers->pdata[i] != own)
-            sum = u64_add_sat(sum, guaranteed_to(engine, engine->servers->pdata[i]));
+    uint64_t sum = u64_add_sat(bytes, engine_reserved_besides(engine, name));
+    for (guint i = 0; i < engine->servers->len; i++) {
+        const Tracked *tracked = engine->servers->pdata[i];
+        if (!name || !g_str_equal(tracked->latest->name, name))
+            sum = u64_add_sat(sum, promised_now(engine, tracked));
+    }
     if (engine->host.beats == 0 || engine->host.state == ENGINE_DISCONNECTED) {
         g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
                     "nobody knows yet what the servers hold; try again when the hypervisor answers");
@@ -110,26 +148,36 @@ static guint64 store_number(Engine *engine, uint64_t bytes, const char *for_name
                                           audit, error);
 }
 
-static uint64_t room_for(const Engine *engine, const Tracked *tracked, uint64_t bytes)
+/* A server that is to start, as a virtual machine or a container. A new QEMU may come to more than the one that runs. */
+static uint64_t room_for(const Engine *engine, const Tracked *tracked, uint64_t bytes, gboolean is_kvm)
 {
-    if (!tracked)
-        return u64_add_sat(
+    uint64_t room = tracked ? 0 : bytes;
+    if (is_kvm)
+        room = u64_add_sat(
             bytes, size_setting_resolve(&engine->defaults.overhead, bytes, TRACKED_OVERHEAD_GUESS_BYTES));
-    uint64_t overhead = tracked_overhead(tracked, &engine->defaults);
-    if (!tracked_counts(tracked) && tracked->latest->kind == SERVER_KIND_KVM)
-        overhead = size_setting_resolve(&engine->defaults.overhead, bytes, TRACKED_OVERHEAD_GUESS_BYTES);
-    return u64_add_sat(tracked_bound(tracked), overhead);
+    if (!tracked)
+        return room;
+    uint64_t overhead = tracked_counts(tracked) ? tracked_overhead(tracked, &engine->defaults) : 0;
+    return u64_max(room, u64_add_sat(tracked_bound(tracked), overhead));
 }
 
-/* An operation starts it and has asked already: libvirt's hook, asking once more, gets that room and not a second one. */
-static const Reservation *kept_for(Engine *engine, const char *for_name, uint64_t bytes)
+/* Room for one start is reserved once, whoever asks: an operation, libvirt's hook, or somebody beforehand. */
+static Reservation *reserved_for(Engine *engine, const char *for_name)
 {
     for (guint i = 0; for_name && i < engine->reservations->len; i++) {
-        const Reservation *reservation = engine->reservations->pdata[i];
-        if (reservation->kept && reservation->bytes >= bytes && g_str_equal(reservation->for_name, for_name))
+        Reservation *reservation = engine->reservations->pdata[i];
+        if (g_strcmp0(reservation->for_name, for_name) == 0)
             return reservation;
     }
     return NULL;
+}
+
+/* The newest decision did not know of it, and grants since then may have taken the very room. */
+static void look_for_room(Engine *engine)
+{
+    const PlanTotals *totals = &engine->host.totals;
+    uint64_t granted = u64_add_sat(totals->granted_bytes, engine->granted_since_bytes);
+    reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, granted), g_get_monotonic_time());
 }
 
 const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
@@ -145,12 +193,16 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
                     "server %s runs already; nothing needs to be reserved for it", for_name);
         return NULL;
     }
-    uint64_t whole = room_for(engine, NULL, bytes);
-    const Reservation *same = kept_for(engine, for_name, whole);
-    if (same)
-        return same;
-    if (!check_room(engine, whole, whole - bytes, NULL, error))
+    uint64_t whole = room_for(engine, NULL, bytes, TRUE);
+    Reservation *same = reserved_for(engine, for_name);
+    if ((!same || whole > same->bytes) && !check_room(engine, whole, whole - bytes, for_name, error))
         return NULL;
+    if (same) {
+        same->bytes = u64_max(same->bytes, whole);
+        same->expires_us = MAX(same->expires_us, g_get_monotonic_time() + lifetime_us);
+        look_for_room(engine);
+        return same;
+    }
     guint64 id = store_number(engine, whole, for_name, lifetime_us, audit, error);
     if (id == 0)
         return NULL;
@@ -164,32 +216,27 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     g_autofree char *text =
         g_strdup_printf("%s are being made free for %s.", size, for_name ? for_name : "a reservation");
     engine_note(engine, text);
-    /* The newest decision did not know of it and may have granted the very room. */
-    const PlanTotals *totals = &engine->host.totals;
-    reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, totals->granted_bytes),
-                        g_get_monotonic_time());
+    look_for_room(engine);
     return reservation;
 }
 
 const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, const char *name, uint64_t bytes,
-                                    int64_t lifetime_us, GError **error)
+                                    gboolean is_kvm, int64_t lifetime_us, GError **error)
 {
-    uint64_t whole = room_for(engine, tracked, bytes);
-    uint64_t overhead = u64_sub_sat(whole, tracked ? tracked_bound(tracked) : bytes);
-    if (!check_room(engine, whole, overhead, tracked, error))
+    uint64_t whole = room_for(engine, tracked, bytes, is_kvm);
+    uint64_t overhead = is_kvm ? u64_sub_sat(whole, bytes) : 0;
+    name = tracked ? tracked->latest->name : name;
+    if (!check_room(engine, whole, overhead, name, error))
         return NULL;
     Reservation *reservation = g_new0(Reservation, 1);
     reservation->id = KEPT_FIRST + ++engine->last_kept;
-    reservation->for_name = g_strdup(tracked ? tracked->latest->name : name);
+    reservation->for_name = g_strdup(name);
     reservation->bytes = whole;
     reservation->overhead_bytes = overhead;
     reservation->expires_us = g_get_monotonic_time() + lifetime_us;
     reservation->kept = TRUE;
     g_ptr_array_add(engine->reservations, reservation);
-    /* The newest decision did not know of it and may have granted the very room. */
-    const PlanTotals *totals = &engine->host.totals;
-    reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, totals->granted_bytes),
-                        g_get_monotonic_time());
+    look_for_room(engine);
     engine_look(engine);
     return reservation;
 }

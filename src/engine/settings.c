@@ -49,14 +49,8 @@ static uint64_t minima_with(Engine *engine, const Tracked *changed, uint64_t min
     uint64_t sum = 0;
     for (guint i = 0; i < engine->servers->len; i++) {
         const Tracked *tracked = engine->servers->pdata[i];
-        if (!tracked_counts(tracked))
-            continue;
-        uint64_t low = tracked_minimum(tracked, &engine->defaults);
-        if (tracked == changed)
-            low = minimum_bytes;
-        if ((tracked->decided ? tracked->facts.fixed : tracked->latest->fixed) != FIXED_NO)
-            low = tracked_bound(tracked);
-        sum = u64_add_sat(sum, u64_add_sat(low, tracked_overhead(tracked, &engine->defaults)));
+        uint64_t low = tracked == changed ? minimum_bytes : tracked_minimum(tracked, &engine->defaults);
+        sum = u64_add_sat(sum, engine_promised(engine, tracked, low));
     }
     return sum;
 }
@@ -90,7 +84,7 @@ gboolean engine_check_settings(Engine *engine, const Tracked *tracked, const Ser
     uint64_t before = minima_with(engine, tracked, tracked_minimum(tracked, &engine->defaults));
     uint64_t after = minima_with(engine, tracked, settings->minimum_bytes);
     /* What is reserved has been promised before. */
-    uint64_t reserved = engine_reserved_bytes(engine);
+    uint64_t reserved = engine_reserved_besides(engine, NULL);
     uint64_t pool = u64_sub_sat(engine->host.pool_bytes, reserved);
     if (tracked_counts(tracked) && after > pool && after > before) {
         g_autofree char *missing = size_format(after - pool), *sum = size_format(after),

@@ -23,7 +23,7 @@
 #define STIRS_US    INT64_C(500000)
 #define STIRRING_US INT64_C(100000)
 /* ... and so often while its statistics show it growing as fast as a burst. */
-#define GROWING_US INT64_C(50000)
+#define GROWING_US INT64_C(80000)
 
 TrackedTimes tracked_times_default(void)
 {

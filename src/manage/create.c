@@ -281,8 +281,8 @@ static gboolean check_owner(Manage *manage, const char *owner, GError **error)
 
 static gboolean check_room(Manage *manage, const ManageCreate *create, GError **error)
 {
-    const Reservation *room =
-        engine_keep_room(manage->engine, NULL, create->name, create->memory_bytes, G_USEC_PER_SEC, error);
+    const Reservation *room = engine_keep_room(manage->engine, NULL, create->name, create->memory_bytes, TRUE,
+                                               G_USEC_PER_SEC, error);
     if (room)
         engine_give_up_room(manage->engine, room->id);
     return room != NULL;

@@ -416,8 +416,9 @@ static gboolean check_state(const Tracked *tracked, PowerAction action, GError *
 /* Refused here and now, before there is any operation: what cannot work out in the end. */
 static gboolean check_room(Manage *manage, const Tracked *tracked, GError **error)
 {
-    const Reservation *room = engine_keep_room(manage->engine, tracked, NULL, tracked->latest->maximum_bytes,
-                                               G_USEC_PER_SEC, error);
+    const Reservation *room =
+        engine_keep_room(manage->engine, tracked, NULL, tracked->latest->maximum_bytes,
+                         tracked->latest->kind == SERVER_KIND_KVM, G_USEC_PER_SEC, error);
     if (!room) {
         g_prefix_error(error, "server %s: ", tracked->latest->name);
         return FALSE;
@@ -449,6 +450,8 @@ const Operation *manage_power(Manage *manage, Tracked *tracked, PowerAction acti
     json_t *data = json_object();
     json_object_set_new(data, "memory_bytes", json_integer((json_int_t)latest->maximum_bytes));
     json_object_set_new(data, "patience_s", json_integer(patience_s));
+    if (latest->kind == SERVER_KIND_LXC)
+        json_object_set_new(data, "container", json_string("yes"));
     Job *job = job_begin(manage, &recipes[action], latest->id, latest->name, data, caller, error);
     return job ? job_operation(job) : NULL;
 }

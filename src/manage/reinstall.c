@@ -281,13 +281,6 @@ static void define_undo(Job *job)
         backend->ops->remove(backend, new_id(job), job_undo_done, job_hold(job));
 }
 
-/* What was kept before was the old server's: a virtual machine needs its QEMU's memory as well. */
-static void new_room_begin(Job *job)
-{
-    job_room_ended(job);
-    job_room_begin(job);
-}
-
 static void start_begin(Job *job)
 {
     Backend *backend = new_home(job);
@@ -371,7 +364,7 @@ static const JobStep reinstall_steps[] = {
      .unseen = TRUE},
     {.name = "new-room",
      .progress_permille = 700,
-     .begin = new_room_begin,
+     .begin = job_room_begin,
      .poll = job_room_poll,
      .expired = job_room_expired,
      .deadline_us = JOB_ROOM_US},
@@ -519,12 +512,7 @@ static gboolean take_memory(const Tracked *tracked, const Image *image, uint64_t
 /* Room for the new one in place of the old, its QEMU included, which a container has not: before anything stops. */
 static gboolean check_room(Manage *manage, Tracked *tracked, uint64_t bytes, GError **error)
 {
-    uint64_t has = tracked_counts(tracked) ? tracked_bound(tracked) : 0;
-    uint64_t more = bytes > has ? bytes - has : 0;
-    gboolean is_new = !tracked_counts(tracked) || tracked->latest->kind == SERVER_KIND_LXC;
-    if (more == 0 && !is_new)
-        return TRUE;
-    const Reservation *room = engine_keep_room(manage->engine, NULL, "", MAX(more, 1), SECOND_US, error);
+    const Reservation *room = engine_keep_room(manage->engine, tracked, NULL, bytes, TRUE, SECOND_US, error);
     if (!room) {
         g_prefix_error(error, "server %s: ", tracked->latest->name);
         return FALSE;
