@@ -2,6 +2,7 @@
 #include "backend/libvirt_private.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 /* libvirt probes QEMU anew after an update, and all memory may have to be made resident. */
@@ -234,7 +235,21 @@ static void run_take_back(Call *call)
         define(call, clean);
 }
 
-/* A disk that another server has, too, stays. */
+/* Whether @file is in a definition of @domain, the running one or the next; where either cannot be read, it may be. A
+ * running one names the files behind its disks as well. */
+static gboolean may_use(virDomainPtr domain, const char *file)
+{
+    static const unsigned kinds[] = {0, VIR_DOMAIN_XML_INACTIVE};
+    for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
+        g_autofree char *xml = virDomainGetXMLDesc(domain, kinds[k]);
+        g_autoptr(GPtrArray) disks = xml ? define_disks(xml) : NULL;
+        if (!disks || strstr(xml, file) || g_ptr_array_find_with_equal_func(disks, file, g_str_equal, NULL))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* A disk that another server has, too, or may have, stays. */
 static gboolean is_shared(virConnectPtr conn, const char *own_id, const char *file)
 {
     virDomainPtr *domains = NULL;
@@ -243,11 +258,7 @@ static gboolean is_shared(virConnectPtr conn, const char *own_id, const char *fi
     for (int i = 0; i < n; i++) {
         char id[VIR_UUID_STRING_BUFLEN] = "";
         virDomainGetUUIDString(domains[i], id);
-        g_autofree char *xml =
-            g_strcmp0(id, own_id) == 0 || shared ? NULL : virDomainGetXMLDesc(domains[i], 0);
-        g_autoptr(GPtrArray) disks = xml ? define_disks(xml) : NULL;
-        if (disks && g_ptr_array_find_with_equal_func(disks, file, g_str_equal, NULL))
-            shared = TRUE;
+        shared = shared || (g_strcmp0(id, own_id) != 0 && may_use(domains[i], file));
         virDomainFree(domains[i]);
     }
     g_free(domains);
