@@ -115,12 +115,16 @@ static gboolean find_server(Call *call, GError **error)
     return call->server != NULL;
 }
 
+#define REFUSED_NAME_CHARS 80
+
 /* Refusals are written down, too; on the worker, since anybody can cause them. Who is nobody is left to the log in. */
 static void audit_refusal(Call *call, const GError *error)
 {
     if (!call->store || !call->row->changes || call->caller->role == ROLE_NONE)
         return;
-    const char *name = json_string_value(json_object_get(call->params, "name"));
+    const char *asked = json_string_value(json_object_get(call->params, "name"));
+    /* Anything may have been asked for: what is kept of it is enough to know it by. */
+    g_autofree char *name = asked ? error_printable(asked, -1, REFUSED_NAME_CHARS) : NULL;
     AuditEntry entry = call_audit(call, name, NULL, NULL);
     g_autofree char *result =
         g_strdup_printf("%s: %s", error_code_name((AerostatError)error->code), error->message);

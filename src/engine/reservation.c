@@ -180,6 +180,22 @@ static void look_for_room(Engine *engine)
     reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, granted), g_get_monotonic_time());
 }
 
+/* An operation's room is not in the store: it asks again after a restart. */
+static gboolean enlarge(Engine *engine, Reservation *reservation, uint64_t bytes, int64_t lifetime_us,
+                        const AuditEntry *audit, GError **error)
+{
+    int64_t now_us = g_get_monotonic_time(), expires_us = MAX(reservation->expires_us, now_us + lifetime_us);
+    bytes = u64_max(reservation->bytes, bytes);
+    if (engine->store && !reservation->kept &&
+        !store_reservation_change(engine->store, (int64_t)reservation->id, bytes,
+                                  g_get_real_time() + expires_us - now_us, audit, error))
+        return FALSE;
+    reservation->bytes = bytes;
+    reservation->expires_us = expires_us;
+    look_for_room(engine);
+    return TRUE;
+}
+
 const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *for_name, int64_t lifetime_us,
                                   const AuditEntry *audit, GError **error)
 {
@@ -197,12 +213,8 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     Reservation *same = reserved_for(engine, for_name);
     if ((!same || whole > same->bytes) && !check_room(engine, whole, whole - bytes, for_name, error))
         return NULL;
-    if (same) {
-        same->bytes = u64_max(same->bytes, whole);
-        same->expires_us = MAX(same->expires_us, g_get_monotonic_time() + lifetime_us);
-        look_for_room(engine);
-        return same;
-    }
+    if (same)
+        return enlarge(engine, same, whole, lifetime_us, audit, error) ? same : NULL;
     guint64 id = store_number(engine, whole, for_name, lifetime_us, audit, error);
     if (id == 0)
         return NULL;

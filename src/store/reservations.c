@@ -25,6 +25,20 @@ int64_t store_reservation_add(Store *store, const char *for_name, uint64_t bytes
     return store_change(store, insert_reservation, &made, audit, error) ? made.id : 0;
 }
 
+static gboolean update_reservation(Store *store, gpointer data, GError **error)
+{
+    const StoredReservation *changed = data;
+    return database_exec(store->db, error, "UPDATE reservations SET bytes = ?, expires_us = ? WHERE id = ?",
+                         "iii", (int64_t)changed->bytes, changed->expires_us, changed->id);
+}
+
+gboolean store_reservation_change(Store *store, int64_t id, uint64_t bytes, int64_t expires_us,
+                                  const AuditEntry *audit, GError **error)
+{
+    StoredReservation changed = {.id = id, .bytes = bytes, .expires_us = expires_us};
+    return store_change(store, update_reservation, &changed, audit, error);
+}
+
 static gboolean delete_reservation(Store *store, gpointer data, GError **error)
 {
     return database_exec(store->db, error, "DELETE FROM reservations WHERE id = ?", "i", *(int64_t *)data);

@@ -14,6 +14,9 @@ void stored_reservation_free(StoredReservation *reservation);
 /* store_reservation_add: returns its id, never used before; 0 with an error. */
 int64_t store_reservation_add(Store *store, const char *for_name, uint64_t bytes, int64_t expires_us,
                               const AuditEntry *audit, GError **error);
+/* store_reservation_change: makes one that is there larger, or last longer. */
+gboolean store_reservation_change(Store *store, int64_t id, uint64_t bytes, int64_t expires_us,
+                                  const AuditEntry *audit, GError **error);
 /* Fine when it is gone already. */
 gboolean store_reservation_remove(Store *store, int64_t id, const AuditEntry *audit, GError **error);
 /* store_reservation_remove_later: on the worker; for one that ended by itself. */

@@ -9,6 +9,8 @@
 /* What waits for a slow reader beyond which events are dropped and counted. */
 #define QUEUE_LIMIT_BYTES ((gsize)256 * 1024)
 #define CALL_TIMEOUT_MS   10000
+/* A daemon that could not subscribe just now is asked again. */
+#define RETRY_MS 2000
 
 typedef struct Feed Feed;
 
@@ -28,7 +30,9 @@ struct Feed {
     char *account;
     WebLink *link;
     gboolean subscribed;
+    guint retry;        /* a timer */
     GPtrArray *streams; /* Stream, borrowed */
+    Stream *subscriber; /* the one of them whose session or token the subscription stands on */
 };
 
 struct WebEvents {
@@ -75,6 +79,7 @@ static void broadcast(Feed *feed, const char *type, const char *data)
 static void feed_free(gpointer data)
 {
     Feed *feed = data;
+    g_clear_handle_id(&feed->retry, g_source_remove);
     web_link_free(feed->link);
     g_ptr_array_unref(feed->streams);
     g_free(feed->account);
@@ -98,7 +103,10 @@ static void retire(Feed *feed)
         events->retire = g_idle_add(on_retire, events);
 }
 
-/* Leaves its feed; the last one out ends the subscription. */
+static void subscribe(Feed *feed);
+
+/* Leaves its feed; the last one out ends the subscription. The daemon tells nothing more to a session that has ended, so
+ * another one's has to stand in. */
 static void leave(Stream *stream)
 {
     Feed *feed = stream->feed;
@@ -108,6 +116,8 @@ static void leave(Stream *stream)
     g_ptr_array_remove_fast(feed->streams, stream);
     if (feed->streams->len == 0)
         retire(feed);
+    else if (feed->subscriber == stream)
+        subscribe(feed);
 }
 
 static void stream_free(gpointer data)
@@ -143,29 +153,33 @@ static void on_notified(json_t *params, gpointer user_data)
     broadcast(user_data, type, text);
 }
 
-static void subscribe(Feed *feed);
+static gboolean on_retry(gpointer user_data)
+{
+    Feed *feed = user_data;
+    feed->retry = 0;
+    subscribe(feed);
+    return G_SOURCE_REMOVE;
+}
 
-/* The credential it was asked with may be the one that has ended: another stream of the account may still be good. */
 static void on_subscribed(const WebAnswer *answer, gpointer user_data)
 {
     Feed *feed = user_data;
     if (answer->result) {
         feed->subscribed = TRUE;
         broadcast(feed, "online", "{}");
-        return;
+    } else if ((answer->http_status == 401 || answer->http_status == 403) && feed->subscriber) {
+        end_stream(feed->subscriber, "this session has ended"); /* and another one's is tried */
+    } else if (web_link_connected(feed->link) && feed->retry == 0) {
+        feed->retry = g_timeout_add(RETRY_MS, on_retry, feed);
     }
-    if (answer->http_status != 401 && answer->http_status != 403)
-        return; /* the link connects again by itself */
-    if (feed->streams->len > 0)
-        end_stream(feed->streams->pdata[0], "this session has ended");
-    subscribe(feed);
 }
 
 static void subscribe(Feed *feed)
 {
-    if (feed->streams->len == 0)
-        return; /* retired */
-    WebCredential credential = credential_of(feed->streams->pdata[0]);
+    feed->subscriber = feed->streams->len > 0 ? feed->streams->pdata[0] : NULL;
+    if (!feed->subscriber || !web_link_connected(feed->link))
+        return; /* retired, or it is asked again once there is a connection */
+    WebCredential credential = credential_of(feed->subscriber);
     web_link_call(feed->link, "events", NULL, &credential, CALL_TIMEOUT_MS, on_subscribed, feed);
 }
 

@@ -14,7 +14,9 @@
 #define LINE_LIMIT_BYTES ((gsize)64 * 1024 * 1024)
 /* What waits to be written to a daemon that does not read: then it counts as gone. */
 #define OUT_LIMIT_BYTES ((gsize)8 * 1024 * 1024)
-#define READ_BYTES      ((gsize)256 * 1024)
+/* docs/control.md: the daemon takes no longer one, and closes the connection, which everybody shares. */
+#define REQUEST_LIMIT_BYTES ((gsize)64 * 1024)
+#define READ_BYTES          ((gsize)256 * 1024)
 /* Reads in one turn of the loop; then clients have their turn. */
 #define READS_A_TURN 8
 
@@ -356,6 +358,16 @@ static gboolean on_not_connected(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+static gboolean on_too_long(gpointer user_data)
+{
+    Call *call = user_data;
+    call->timer = 0;
+    g_hash_table_steal(call->link->calls, &call->id);
+    answer_failure(call, AEROSTAT_ERROR_INVALID, "the request is too long; all of it must fit into 64 KiB");
+    call_free(call);
+    return G_SOURCE_REMOVE;
+}
+
 static char *request_line(guint64 id, const char *method, json_t *params, const WebCredential *credential)
 {
     g_autoptr(json_t) request =
@@ -383,6 +395,10 @@ guint64 web_link_call(WebLink *link, const char *method, json_t *params, const W
     g_hash_table_insert(link->calls, &call->id, call);
     g_autofree char *line = request_line(call->id, method, params, credential);
     gsize length = strlen(line);
+    if (length > REQUEST_LIMIT_BYTES) {
+        call->timer = g_timeout_add(0, on_too_long, call);
+        return call->id;
+    }
     if (link->fd < 0 || link->out->len + length > OUT_LIMIT_BYTES) {
         call->timer = g_timeout_add(0, on_not_connected, call);
         return call->id;

@@ -179,7 +179,9 @@ class Ballooning(unittest.TestCase):
     def test_reservations_outlive_the_daemon(self):
         self.well("ballooning", "web-1", "on")
         self.well("stop", "web-1")
+        first = json.loads(self.well("--json", "reserve", "100M", "--for", "next-2", "--wait", "60"))
         made = json.loads(self.well("--json", "reserve", "200M", "--for", "next-2", "--wait", "60"))
+        self.assertEqual((made["id"], made["bytes"] - first["bytes"]), (first["id"], 100 * MIB), "room for one start is reserved once")
         self.daemon.stop(kill=True)
         self.daemon.start()
         kept = {one["id"]: one for one in self.daemon.call("reservations")["reservations"]}

@@ -213,6 +213,38 @@ class Interface(unittest.TestCase):
             pass
         return data
 
+    def test_too_long_for_the_daemon(self):
+        """Short enough for HTTP and too long for the control socket, which all who are here share: nobody else notices."""
+        failed = []
+
+        def others(stop):
+            while not stop.is_set():
+                status = self.ask("GET", f"{API}/servers", headers=self.operator)[0]
+                if status != 200:
+                    failed.append(status)
+        stop = threading.Event()
+        thread = threading.Thread(target=others, args=(stop,))
+        thread.start()
+        try:
+            for letter in ("x", "\u0001"):
+                for _ in range(5):
+                    length = (65_400 if letter == "x" else 10_000)
+                    self.refused(400, "invalid", "POST", f"{API}/session", {"user": "alice", "password": letter * length})
+                    self.assertEqual(self.ask("GET", "/healthz")[0], 200)
+        finally:
+            stop.set()
+            thread.join()
+        self.assertEqual(failed, [])
+
+    def test_a_refused_name_is_not_kept_whole(self):
+        self.refused(403, "forbidden", "POST", f"{API}/users", {"name": "n" * 30_000, "role": "owner", "password": "long enough for all"}, self.owner)
+
+        def written():
+            rows = self.ask("GET", f"{API}/audit?limit=5", headers=self.operator)[2]["entries"]
+            return next((row for row in rows if (row["name"] or "").startswith("nnnn")), None)
+        e2e.wait_until(written, PATIENCE_S, lambda: "the refusal is in the audit")
+        self.assertLessEqual(len(written()["name"]), 300)
+
     def test_slow_clients_hold_up_nobody(self):
         slow = []
         try:
@@ -368,6 +400,28 @@ class Interface(unittest.TestCase):
         events = self.listen(own, 15, lambda events: events and events[-1][0] == "end")
         timer.join()
         self.assertEqual(events[-1][0], "end", events)
+
+    def test_a_stream_outlives_another_session_of_its_account(self):
+        first, second = (self.web.log_in("alice", self.passwords["alice"]) for _ in range(2))
+        gone = threading.Thread(target=self.listen, args=(first, 30, lambda events: events and events[-1][0] == "end"))
+        gone.start()
+        time.sleep(1)
+        changed = []
+
+        def end_the_first_and_change():
+            self.ask("DELETE", f"{API}/session", headers=first)
+            time.sleep(7)  # longer than the daemon takes to find that the session has ended
+            self.ask("PATCH", f"{API}/servers/web-1/settings", {"weight": 321}, self.operator)
+            changed.append(True)
+        timer = threading.Timer(1, end_the_first_and_change)
+        timer.start()
+
+        def heard(events):
+            return changed and any(kind == "server" and '"weight": 321' in json.dumps(data) for kind, data in events)
+        events = self.listen(second, 20, heard)
+        timer.join()
+        gone.join()
+        self.assertTrue(heard(events), events[-3:])
 
     def test_the_daemon_goes_and_comes_back(self):
         def back(events):
