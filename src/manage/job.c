@@ -5,6 +5,10 @@
 #include "manage/manage_private.h"
 
 #define UNDOING "undoing" /* in the data: it is being taken back, and why */
+/* Between two tries, and for how long an undo is tried: a libvirtd that is upgraded is away for seconds, a broken one for
+ * as long as somebody takes to look. */
+#define AGAIN_US G_USEC_PER_SEC
+#define UNDO_US  (INT64_C(600) * G_USEC_PER_SEC)
 
 struct Job {
     Manage *manage;
@@ -16,7 +20,8 @@ struct Job {
     gboolean resumed;
     gboolean ended;
     int64_t step_began_us;
-    guint serial; /* of the step: an answer to another one says nothing */
+    int64_t again_us; /* when the step, or its undo, is begun once more; 0: it is under way */
+    guint serial;     /* of the step: an answer to another one says nothing */
     GString *told;
     guint64 room; /* what the engine keeps for it; 0: nothing. Not written down: a new daemon asks anew. */
 };
@@ -221,9 +226,29 @@ void job_undone(Job *job)
     undo_step(job);
 }
 
+/* A hypervisor that is away, while it is being restarted for one, comes back within seconds: what it was to do is asked
+ * again, forwards as long as the step may take. What is being taken back is waited for longer. */
+static gboolean tried_again(Job *job, const GError *error)
+{
+    const JobStep *step = &job->recipe->steps[job->step];
+    gboolean away = g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE) ||
+                    (job->undoing && g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT));
+    int64_t now_us = g_get_monotonic_time(), limit_us = job->undoing ? UNDO_US : step->deadline_us;
+    if (!away || now_us - job->step_began_us >= limit_us)
+        return FALSE;
+    job->serial++;
+    job->again_us = now_us + AGAIN_US;
+    job_text(job, g_strdup_printf("%s: %s; it is tried again.", job_name(job), error->message));
+    return TRUE;
+}
+
 void job_fail(Job *job, GError *error)
 {
     g_return_if_fail(!job->ended);
+    if (tried_again(job, error)) {
+        g_error_free(error);
+        return;
+    }
     if (!job->undoing) {
         job->undoing = TRUE;
         job->operation->error = (g_free(job->operation->error), g_strdup(error->message));
@@ -290,7 +315,12 @@ void job_undo_done(Backend *backend, const char *id, const GError *error, gpoint
 void job_tick(Job *job, int64_t now_us)
 {
     const JobStep *step = &job->recipe->steps[job->step];
-    if (job->undoing || job->ended)
+    if (job->again_us != 0 && now_us >= job->again_us) {
+        job->again_us = 0;
+        (job->undoing ? step->undo : step->begin)(job);
+        return;
+    }
+    if (job->undoing || job->ended || job->again_us != 0)
         return;
     guint serial = job->serial;
     if (step->poll)

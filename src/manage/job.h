@@ -48,7 +48,8 @@ Job *job_begin(Manage *manage, const JobRecipe *recipe, const char *server_id, c
 /* The end of a step. */
 void job_next(Job *job);
 void job_skip_to(Job *job, const char *name);
-/* (transfer full) @error: what has been done is undone, last step first; then the operation has failed. */
+/* (transfer full) @error: what has been done is undone, last step first; then the operation has failed. With
+ * AEROSTAT_ERROR_UNAVAILABLE, in an undo with AEROSTAT_ERROR_TIMEOUT as well, it is first tried again for a while. */
 void job_fail(Job *job, GError *error);
 void job_undone(Job *job);
 

@@ -5,7 +5,9 @@
 /* A step that waits for a fact sees it this soon after the engine has. */
 #define TICK_MS 100
 /* A server that is not seen this long after the start is not coming. */
-#define FOUND_US       INT64_C(20000000)
+#define FOUND_US INT64_C(20000000)
+/* A hypervisor that is away may be the very one that is needed; one that is not there at all holds up nobody for ever. */
+#define CONNECTED_US   INT64_C(300000000)
 #define HISTORY_MAX    100
 #define OPERATIONS_MAX 200
 
@@ -55,10 +57,20 @@ static void find_left(Manage *manage)
     }
 }
 
+static gboolean all_connected(Engine *engine)
+{
+    for (guint i = 0; i < engine_backends(engine)->len; i++)
+        if (!((const EngineBackend *)engine_backends(engine)->pdata[i])->connected)
+            return FALSE;
+    return TRUE;
+}
+
 static void take_up_left(Manage *manage, int64_t now_us)
 {
     const EngineHost *host = engine_host(manage->engine);
     if (!manage->found || host->beats == 0 || host->state == ENGINE_DISCONNECTED)
+        return;
+    if (!all_connected(manage->engine) && now_us - manage->started_us < CONNECTED_US)
         return;
     for (guint i = manage->found->len; i > 0; i--) { /* oldest first */
         Operation *operation = manage->found->pdata[i - 1];

@@ -190,10 +190,12 @@ static void defined_unlocked(Backend *backend, const char *id, const GError *err
     Job *job = job_held(user_data);
     if (!job)
         return;
-    if (error)
+    if (error) {
         job_fail(job, g_error_copy(error));
-    else
-        start_begin(job);
+        return;
+    }
+    job_set(job, "begun", NULL);
+    start_begin(job);
 }
 
 static void started(Backend *backend, const char *id, const GError *error, gpointer user_data)
@@ -204,13 +206,18 @@ static void started(Backend *backend, const char *id, const GError *error, gpoin
         return;
     engine_look(job_manage(job)->engine);
     if (!error) {
+        if (job_get(job, "unlocked")) {
+            job_manage(job)->lock_refused = TRUE;
+            job_tell(job, g_strdup_printf(
+                              "Its memory is resident but not locked: this host does not let it be (%s).",
+                              job_get(job, "unlocked")));
+        }
         job_next(job);
-    } else if (job_get(job, "locked") && !g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT)) {
+    } else if (job_get(job, "locked") && !g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT) &&
+               !g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE)) {
+        /* Whether the lock is to blame shows when it starts without. */
         job_set(job, "locked", NULL);
-        job_manage(job)->lock_refused = TRUE;
-        job_tell(job,
-                 g_strdup_printf("Its memory is resident but not locked: this host does not let it be (%s).",
-                                 error->message));
+        job_set(job, "unlocked", error->message);
         ops_of(tracked)->configure(tracked->backend, tracked->latest->id, BALLOONING_OFF, defined_unlocked,
                                    job_hold(job));
     } else {
@@ -238,38 +245,47 @@ static void start_poll(Job *job)
         start_begin(job);
 }
 
-static void start_as_before(Backend *backend, const char *id, const GError *error, gpointer user_data)
+static void started_as_before(Backend *backend, const char *id, const GError *error, gpointer user_data)
 {
     Job *job = job_held(user_data);
-    Tracked *tracked = job ? job_server(job) : NULL;
     if (!job)
         return;
-    if (error || !tracked) {
-        job_fail(job, error ? g_error_copy(error)
-                            : g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND,
-                                          "the server is not there any more"));
+    engine_look(job_manage(job)->engine);
+    if (error) {
+        job_fail(job, g_error_copy(error));
         return;
     }
     job_tell(job, g_strdup("It was started as it was before."));
-    tracked->backend->ops->start(tracked->backend, tracked->latest->id, job_undo_done, job_hold(job));
+    job_undone(job);
 }
 
-/* A restart that changed the definition and then failed to start: it runs again as it did before. Where nothing was
- * changed, it would only fail again. */
-static void start_undo(Job *job)
+static void defined_as_before(Backend *backend, const char *id, const GError *error, gpointer user_data)
+{
+    Job *job = job_held(user_data);
+    if (!job)
+        return;
+    if (error)
+        job_fail(job, g_error_copy(error));
+    else
+        backend->ops->start(backend, id, started_as_before, job_hold(job));
+}
+
+/* A restart that has stopped it and gets no further: it runs again as it did before. */
+static void define_undo(Job *job)
 {
     Tracked *tracked = job_server(job);
     const char *before = job_get(job, "before"), *defined = job_get(job, "defined");
-    gboolean ran = g_str_equal(job_operation(job)->kind, "restart");
-    if (!tracked || !is_off(tracked) || g_strcmp0(before, defined) == 0 || !before || !ran) {
-        if (tracked && is_off(tracked) && ran)
-            job_tell(job, g_strdup("The server is off."));
+    if (!tracked || !is_off(tracked) || !g_str_equal(job_operation(job)->kind, "restart")) {
         job_undone(job);
         return;
     }
-    ops_of(tracked)->configure(tracked->backend, tracked->latest->id,
-                               g_str_equal(before, "off") ? BALLOONING_OFF : BALLOONING_ON, start_as_before,
-                               job_hold(job));
+    const BackendOps *ops = ops_of(tracked);
+    if (ops->configure && before && g_strcmp0(before, defined) != 0)
+        ops->configure(tracked->backend, tracked->latest->id,
+                       g_str_equal(before, "off") ? BALLOONING_OFF : BALLOONING_ON, defined_as_before,
+                       job_hold(job));
+    else
+        ops->start(tracked->backend, tracked->latest->id, started_as_before, job_hold(job));
 }
 
 static void verify_begin(Job *job)
@@ -330,12 +346,12 @@ static char *text_off(Job *job)
     }
 #define DEFINE                                                                                               \
     {                                                                                                        \
-        .name = "define", .begin = define_begin, .poll = define_poll, .deadline_us = CALL_US                 \
+        .name = "define", .begin = define_begin, .poll = define_poll, .undo = define_undo,                   \
+        .deadline_us = CALL_US                                                                               \
     }
 #define START                                                                                                \
     {                                                                                                        \
-        .name = "start", .begin = start_begin, .poll = start_poll, .undo = start_undo,                       \
-        .deadline_us = CALL_US                                                                               \
+        .name = "start", .begin = start_begin, .poll = start_poll, .deadline_us = CALL_US                    \
     }
 #define VERIFY                                                                                               \
     {                                                                                                        \

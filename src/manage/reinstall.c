@@ -149,6 +149,20 @@ static void shutdown_poll(Job *job)
         job_next(job);
 }
 
+static void runs_again(Backend *backend, const char *id, const GError *error, gpointer user_data)
+{
+    Job *job = job_held(user_data);
+    if (!job)
+        return;
+    engine_look(job_manage(job)->engine);
+    if (error) {
+        job_fail(job, g_error_copy(error));
+        return;
+    }
+    job_tell(job, g_strdup("The old server runs as before."));
+    job_undone(job);
+}
+
 /* The first of the two steps that stop it, so the last to be taken back: it runs if it ran. */
 static void shutdown_undo(Job *job)
 {
@@ -160,8 +174,7 @@ static void shutdown_undo(Job *job)
     backend = old_home(job);
     if (!backend)
         return;
-    job_tell(job, g_strdup("The old server runs as before."));
-    backend->ops->start(backend, old_id(job), job_undo_done, job_hold(job));
+    backend->ops->start(backend, old_id(job), runs_again, job_hold(job));
 }
 
 static void stopped(Backend *backend, const char *id, const GError *error, gpointer user_data)

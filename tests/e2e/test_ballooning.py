@@ -143,6 +143,25 @@ class Ballooning(unittest.TestCase):
         self.assertIsNone(self.server()["fixed"])
         self.check_pool()
 
+    def test_restarted_while_libvirtd_is_away(self):
+        """libvirtd is gone when the server is to be stopped, and comes back: so does the server."""
+        pid = self.guests["web-1"].pid
+        answer = []
+        caller = threading.Thread(target=lambda: answer.append(self.daemon.cli("restart", "web-1", "--timeout", "4", timeout=120)))
+        caller.start()
+        time.sleep(1.5)
+        self.lab.stop_libvirtd(kill=True)
+        try:
+            time.sleep(5)
+        finally:
+            self.lab.start_libvirtd()
+        caller.join()
+        self.assertEqual((answer[0][0], answer[0][2]), (0, ""), answer)
+        self.daemon.wait(lambda: e2e.all_running(self.daemon, NAMES), 60, "all known again")
+        self.assertNotEqual(self.guests["web-1"].pid, pid)
+        self.in_state("on")
+        self.check_pool()
+
     # ---- room
 
     def test_a_restart_that_does_not_fit_stops_nothing(self):
