@@ -100,7 +100,7 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-static gpointer attach_and_invoke(gpointer data)
+static gpointer attach_and_add(gpointer data)
 {
     const int *fds = data;
     Item *item = item_new(7);
@@ -108,7 +108,7 @@ static gpointer attach_and_invoke(gpointer data)
     g_source_set_callback(source, G_SOURCE_FUNC(readable), item, g_free);
     g_source_attach(source, NULL);
     g_source_unref(source);
-    g_main_context_invoke(NULL, take, item_new(3));
+    g_idle_add(take, item_new(3));
     g_assert_cmpint(write(fds[1], "x", 1), ==, 1);
     return NULL;
 }
@@ -118,7 +118,7 @@ static void main_loop(void)
     int fds[2];
     g_assert_true(g_unix_open_pipe(fds, 0, NULL));
     loop = g_main_loop_new(NULL, FALSE);
-    GThread *thread = g_thread_new("attach", attach_and_invoke, fds);
+    GThread *thread = g_thread_new("attach", attach_and_add, fds);
     g_main_loop_run(loop);
     g_thread_join(thread);
     /* The idle sources of the pool come after the descriptor that ended the loop. */
