@@ -58,6 +58,7 @@ typedef struct {
     gboolean locked;             /* the same: memory locked into RAM */
     gboolean marked_off;         /* the same: the definition says that its owner wants no ballooning */
     NextStart next_start;        /* of the persistent definition */
+    gboolean autostart;          /* starts by itself when its host does */
     gboolean persistent; /* has a definition that outlives its stop; else it cannot be started again */
     FixedReason fixed;   /* what the definition shows: no device, VFIO, hugepages, locked, container;
                                   * "driver never answered" is for the engine to conclude */
@@ -98,6 +99,7 @@ typedef struct {
     const char *kernel, *initramfs, *command_line; /* (nullable) direct boot */
     const char *disk, *disk_format; /* (nullable) a disk of its own, already made; "qcow2", "raw" */
     const char *network;            /* (nullable) the hypervisor's name of a network; none without */
+    gboolean autostart;
 } BackendSpec;
 
 typedef struct {
@@ -127,7 +129,7 @@ typedef struct {
     void (*create)(Backend *backend, const BackendSpec *spec, BackendDone done, gpointer user_data);
     /* Removes the definition of a server that is off; its disks stay. One that is not there: success. */
     void (*remove)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
-    /* set_aside: a server that is off is not seen by observe any more and its name is free; disks and definition are kept
+    /* set_aside: a server that is off is not seen by observe any more, unless somebody starts it, and its name is free; disks and definition are kept
      * under @keep, a name unique to the operation. take_back undoes that, under the name it had; purge removes it with
      * its disks for good. @id as it was before. */
     void (*set_aside)(Backend *backend, const char *id, const char *keep, BackendDone done,

@@ -273,6 +273,19 @@ GPtrArray *define_disks(const char *xml)
     return files;
 }
 
+gboolean define_has_volume(const char *xml)
+{
+    xmlNode *domain;
+    g_autoptr(xmlDoc) document = domain_of_text(xml, &domain);
+    xmlNode *devices = document ? child_of(domain, "devices") : NULL;
+    for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+        g_autofree char *type = is_named(node, "disk") ? attribute(node, "type") : NULL;
+        if (g_strcmp0(type, "volume") == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* ---- a new server */
 
 static xmlNode *text_child(xmlNode *parent, const char *name, const char *text)

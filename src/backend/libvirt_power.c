@@ -144,6 +144,8 @@ static void run_create(Call *call)
     }
     deed->id = g_new0(char, VIR_UUID_STRING_BUFLEN);
     virDomainGetUUIDString(defined, deed->id);
+    if (deed->spec.autostart && virDomainSetAutostart(defined, 1) != 0)
+        fail(call, "let it start by itself");
     virDomainFree(defined);
 }
 
@@ -235,36 +237,6 @@ static void run_take_back(Call *call)
         define(call, clean);
 }
 
-/* Whether @file is in a definition of @domain, the running one or the next; where either cannot be read, it may be. A
- * running one names the files behind its disks as well. */
-static gboolean may_use(virDomainPtr domain, const char *file)
-{
-    static const unsigned kinds[] = {0, VIR_DOMAIN_XML_INACTIVE};
-    for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
-        g_autofree char *xml = virDomainGetXMLDesc(domain, kinds[k]);
-        g_autoptr(GPtrArray) disks = xml ? define_disks(xml) : NULL;
-        if (!disks || strstr(xml, file) || g_ptr_array_find_with_equal_func(disks, file, g_str_equal, NULL))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* A disk that another server has, too, or may have, stays. */
-static gboolean is_shared(virConnectPtr conn, const char *own_id, const char *file)
-{
-    virDomainPtr *domains = NULL;
-    int n = virConnectListAllDomains(conn, &domains, 0);
-    gboolean shared = n < 0;
-    for (int i = 0; i < n; i++) {
-        char id[VIR_UUID_STRING_BUFLEN] = "";
-        virDomainGetUUIDString(domains[i], id);
-        shared = shared || (g_strcmp0(id, own_id) != 0 && may_use(domains[i], file));
-        virDomainFree(domains[i]);
-    }
-    g_free(domains);
-    return shared;
-}
-
 static void run_purge(Call *call)
 {
     const Deed *deed = call->data;
@@ -281,7 +253,7 @@ static void run_purge(Call *call)
     xml = definition_of(call, domain);
     g_autoptr(GPtrArray) disks = xml ? define_disks(xml) : NULL;
     for (guint i = 0; disks && !call->error && i < disks->len; i++)
-        if (!is_shared(call->conn, deed->id, disks->pdata[i]) && unlink(disks->pdata[i]) != 0 &&
+        if (!disks_is_shared(call->conn, deed->id, disks->pdata[i]) && unlink(disks->pdata[i]) != 0 &&
             errno != ENOENT)
             g_set_error(&call->error, AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "server %s: remove %s: %s",
                         deed->name, (char *)disks->pdata[i], g_strerror(errno));

@@ -11,6 +11,7 @@
  *   libvirt_process     its QEMU process: pid, overhead                      engine thread
  *   libvirt_observe     one observation, and the search for a hung server    engine thread
  *   libvirt_action      targets, fresh statistics, polling, jobs             engine thread
+ *   libvirt_disks       which files a domain's disks stand on                worker threads
  *   libvirt_power       start, stop, definitions, setting aside              engine thread, and its workers
  *
  * Threads: everything belongs to the engine's thread, but a Call's @data and @error belong to its worker from
@@ -66,7 +67,16 @@ char *define_aside(const char *xml, const char *name, gboolean autostart);
 char *define_aside_of(const char *xml, gboolean *ret_autostart);
 /* define_disks: (element-type utf8) the files that are its disks, without CD-ROMs */
 GPtrArray *define_disks(const char *xml);
+/* define_has_volume: whether a disk is in one of libvirt's storage pools, so that its file is not named. */
+gboolean define_has_volume(const char *xml);
 char *define_new(const BackendSpec *spec, gboolean kvm);
+
+/* ---- libvirt_disks.c: runs on workers */
+
+/* disks_stand_on: whether @file is @disk, or a backing file of it, near or far; TRUE as well where that cannot be read. */
+gboolean disks_stand_on(const char *disk, const char *file);
+/* disks_is_shared: whether another domain than @own_id has @file, or may have it. */
+gboolean disks_is_shared(virConnectPtr conn, const char *own_id, const char *file);
 
 /* ---- libvirt_stats.c: runs on workers; plain data comes out */
 
@@ -87,6 +97,7 @@ typedef struct {
     char *name;          /* owned; valid UTF-8 without control characters */
     int domain_id;       /* -1: not running */
     gboolean persistent; /* valid with @xml */
+    gboolean autostart;  /* valid with @xml */
     char *xml;           /* owned; NULL unless wanted and read */
     char *next_xml;      /* owned; the persistent definition, where @xml is a running machine's */
 } Listed;
@@ -214,7 +225,7 @@ struct Server {
     int64_t definition_us;
     Definition definition;
     NextStart next_start;
-    gboolean persistent;
+    gboolean persistent, autostart;
 
     Sample sample;
     uint64_t cached_bytes; /* libvirt's copy of the balloon size, up to 1 s behind */

@@ -144,6 +144,7 @@ static void apply_definition(Server *server, const Listed *listed)
     if (!next_xml && listed->domain_id < 0)
         next_xml = listed->xml;
     server->persistent = listed->persistent;
+    server->autostart = listed->autostart;
     server->next_start =
         next_xml && definition_parse(next_xml, &next) ? next_start_of(&next) : NEXT_START_UNKNOWN;
     server->defined = TRUE;
@@ -280,7 +281,8 @@ BackendServer *server_facts(Server *server, const char *proc)
 {
     BackendServer *facts;
     gboolean sized = server->sample.maximum_bytes != UNKNOWN || server->definition.maximum_bytes != UNKNOWN;
-    if (!sized || server->definition.aside)
+    /* One that was set aside is nobody's any more, unless it runs all the same: then it holds memory. */
+    if (!sized || (server->definition.aside && power_of(server) == POWER_OFF))
         return NULL;
     facts = g_new0(BackendServer, 1);
     facts->id = g_strdup(server->id);
@@ -299,6 +301,7 @@ BackendServer *server_facts(Server *server, const char *proc)
     facts->marked_off = server->definition.marked_off;
     facts->next_start = server->next_start;
     facts->persistent = server->persistent;
+    facts->autostart = server->autostart;
     facts->fixed = server->definition.fixed;
     facts->driver = g_strdup(server->definition.driver);
     facts->agent_path = server->definition.agent_path[0] ? g_strdup(server->definition.agent_path) : NULL;

@@ -101,7 +101,10 @@ static Listed *listed_new(virDomainPtr domain, GHashTable *known)
     if (!g_hash_table_contains(known, listed->id)) {
         /* Allocated by libvirt with malloc; GLib's is the same. A domain that has just gone has none. */
         listed->xml = virDomainGetXMLDesc(domain, 0);
+        int autostart = 0;
         listed->persistent = virDomainIsPersistent(domain) == 1;
+        listed->autostart =
+            listed->persistent && virDomainGetAutostart(domain, &autostart) == 0 && autostart != 0;
         if (listed->domain_id >= 0 && listed->persistent)
             listed->next_xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
     }

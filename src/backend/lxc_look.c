@@ -210,6 +210,8 @@ void inquiry_run(gpointer data, GError **error)
     if (container) {
         inquiry->limit_bytes = limit_of(container, &mounts);
         inquiry->rootfs = config_item(container, "lxc.rootfs.path");
+        g_autofree char *autostart = config_item(container, "lxc.start.auto");
+        inquiry->autostart = g_strcmp0(autostart, "1") == 0;
         inquiry->power = power_of(container->state(container));
         if (inquiry->power != POWER_OFF)
             find_process(inquiry, container, &mounts);

@@ -69,6 +69,7 @@ typedef struct {
     Init init;
     char *folder;         /* (nullable) of its control group */
     uint64_t limit_bytes; /* of its config; UNKNOWN: none */
+    gboolean autostart;   /* by its config */
     char *rootfs;         /* (nullable) */
     gboolean unreadable;  /* its config is one that liblxc refuses */
     gboolean measured;    /* @memory was read */
@@ -127,6 +128,7 @@ struct Container {
     Init init;
     char *folder;
     uint64_t limit_bytes; /* of its config */
+    gboolean autostart;   /* by its config */
     uint64_t boot_count;
     gboolean measured;
     CgroupMemory memory;

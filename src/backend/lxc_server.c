@@ -96,6 +96,7 @@ void container_answered(Container *container, const Inquiry *inquiry)
             container->shown_name, inquiry->path, container->shown_name);
     container->told_unreadable = inquiry->unreadable;
     container->limit_bytes = inquiry->limit_bytes;
+    container->autostart = inquiry->autostart;
     g_free(container->folder);
     container->folder = g_strdup(inquiry->folder);
     set_run(container, inquiry->power, inquiry->init);
@@ -155,6 +156,7 @@ BackendServer *container_facts(const Container *container, uint64_t host_bytes)
     facts->fixed = FIXED_CONTAINER;
     facts->driver = g_strdup("none");
     facts->persistent = TRUE;
+    facts->autostart = container->autostart;
     facts->next_start = NEXT_START_OFF;
     if (container->power != POWER_OFF && container->measured)
         set_memory(container, facts);

@@ -127,12 +127,16 @@ static json_t *method_images(Call *call, GError **error)
 static json_t *method_operations(Call *call, GError **error)
 {
     Manage *manage = manage_of(call, error);
-    const char *name = call->server ? call->server->latest->name : NULL;
-    g_autoptr(GPtrArray) operations = manage ? manage_operations(manage, name, error) : NULL;
+    const OperationQuery query = {
+        .name = call->server ? call->server->latest->name : NULL,
+        .account = call->caller->role == ROLE_OPERATOR ? NULL : call->caller->account,
+        .limit = LIMIT,
+    };
+    g_autoptr(GPtrArray) operations = manage ? manage_operations(manage, &query, error) : NULL;
     if (!operations)
         return NULL;
     json_t *array = json_array();
-    for (guint i = 0; i < operations->len && json_array_size(array) < LIMIT; i++) {
+    for (guint i = 0; i < operations->len; i++) {
         const Operation *operation = operations->pdata[i];
         if (caller_may_see(call->caller, call->store, operation->server_id))
             json_array_append_new(array, json_of_operation(operation));

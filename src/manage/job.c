@@ -4,7 +4,9 @@
 #include "base/json.h"
 #include "manage/manage_private.h"
 
-#define UNDOING "undoing" /* in the data: it is being taken back, and why */
+/* In the data: it is being taken back, and why; in which boot of the host it was begun. */
+#define UNDOING "undoing"
+#define BOOT    "boot"
 /* Between two tries, and for how long an undo is tried: a libvirtd that is upgraded is away for seconds, a broken one for
  * as long as somebody takes to look. */
 #define AGAIN_US G_USEC_PER_SEC
@@ -134,7 +136,8 @@ static void end(Job *job, gboolean done)
     g_autofree char *text =
         done ? job->recipe->done_text(job)
              : g_strdup_printf("%s: %s failed: %s", operation->name, operation->kind, operation->error);
-    g_autofree char *whole = g_strconcat(text, job->told->str, NULL);
+    gboolean stop = job->told->len > 0 && !g_str_has_suffix(text, ".");
+    g_autofree char *whole = g_strconcat(text, stop ? "." : "", job->told->str, NULL);
     job->ended = TRUE;
     job->serial++;
     operation->state = (g_free(operation->state), g_strdup(done ? "done" : "failed"));
@@ -144,8 +147,7 @@ static void end(Job *job, gboolean done)
         g_warning("operation %" G_GINT64_FORMAT " has ended, but that cannot be written down: %s",
                   operation->id, error->message);
     engine_note(job->manage->engine, whole);
-    if (job->recipe->ended)
-        job->recipe->ended(job, done);
+    job_room_ended(job);
     manage_tell(job->manage, operation);
     manage_job_ended(job->manage, job);
 }
@@ -226,15 +228,22 @@ void job_undone(Job *job)
     undo_step(job);
 }
 
+/* What passes by itself. What is being taken back matters enough to wait for more. */
+static gboolean may_pass(const Job *job, const GError *error)
+{
+    if (error->domain != AEROSTAT_ERROR)
+        return FALSE;
+    return error->code == AEROSTAT_ERROR_UNAVAILABLE ||
+           (job->undoing && (error->code == AEROSTAT_ERROR_TIMEOUT || error->code == AEROSTAT_ERROR_NO_ROOM));
+}
+
 /* A hypervisor that is away, while it is being restarted for one, comes back within seconds: what it was to do is asked
  * again, forwards as long as the step may take. What is being taken back is waited for longer. */
 static gboolean tried_again(Job *job, const GError *error)
 {
     const JobStep *step = &job->recipe->steps[job->step];
-    gboolean away = g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE) ||
-                    (job->undoing && g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT));
     int64_t now_us = g_get_monotonic_time(), limit_us = job->undoing ? UNDO_US : step->deadline_us;
-    if (!away || now_us - job->step_began_us >= limit_us)
+    if (!may_pass(job, error) || now_us - job->step_began_us >= limit_us)
         return FALSE;
     job->serial++;
     job->again_us = now_us + AGAIN_US;
@@ -312,16 +321,19 @@ void job_undo_done(Backend *backend, const char *id, const GError *error, gpoint
         job_undone(job);
 }
 
-void job_tick(Job *job, int64_t now_us)
+static void tick_back(Job *job, const JobStep *step, int64_t now_us)
 {
-    const JobStep *step = &job->recipe->steps[job->step];
-    if (job->again_us != 0 && now_us >= job->again_us) {
-        job->again_us = 0;
-        (job->undoing ? step->undo : step->begin)(job);
+    if (!step->undo_poll)
         return;
-    }
-    if (job->undoing || job->ended || job->again_us != 0)
-        return;
+    if (now_us - job->step_began_us >= UNDO_US)
+        job_fail(job, g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT, "it took more than %d s",
+                                  (int)(UNDO_US / G_USEC_PER_SEC)));
+    else
+        step->undo_poll(job);
+}
+
+static void tick_forward(Job *job, const JobStep *step, int64_t now_us)
+{
     guint serial = job->serial;
     if (step->poll)
         step->poll(job);
@@ -334,6 +346,23 @@ void job_tick(Job *job, int64_t now_us)
     else
         job_fail(job, g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT, "the step %s took more than %d s",
                                   step->name, (int)(step->deadline_us / G_USEC_PER_SEC)));
+}
+
+void job_tick(Job *job, int64_t now_us)
+{
+    const JobStep *step = &job->recipe->steps[job->step];
+    if (job->ended)
+        return;
+    if (job->again_us != 0) {
+        if (now_us < job->again_us)
+            return;
+        job->again_us = 0;
+        (job->undoing ? step->undo : step->begin)(job);
+    } else if (job->undoing) {
+        tick_back(job, step, now_us);
+    } else {
+        tick_forward(job, step, now_us);
+    }
 }
 
 /* ---- begin and end */
@@ -387,6 +416,8 @@ Job *job_begin(Manage *manage, const JobRecipe *recipe, const char *server_id, c
                const ManageCaller *caller, GError **error)
 {
     g_autoptr(json_t) own = data ? data : json_object();
+    if (manage->boot_id)
+        json_object_set_new(own, BOOT, json_string(manage->boot_id));
     if (!manage_check_free(manage, server_id, name, error))
         return NULL;
     g_autoptr(Operation) operation = g_new0(Operation, 1);
@@ -436,10 +467,39 @@ static void give_up(Manage *manage, Operation *operation)
     operation_free(operation);
 }
 
+/* The step from which to go on when the host was booted after the operation began; n_steps: nothing is left to do. */
+static guint after_boot(const Job *job)
+{
+    const JobRecipe *recipe = job->recipe;
+    const char *boot = job_get(job, BOOT);
+    guint step = 0;
+    if (!recipe->after_boot || !boot || !job->manage->boot_id || g_str_equal(boot, job->manage->boot_id))
+        return 0;
+    while (step < recipe->n_steps && !g_str_equal(recipe->steps[step].name, recipe->after_boot))
+        step++;
+    return step;
+}
+
+/* What was stopped, or half stopped, by the host's own end is not stopped once more. */
+static gboolean is_over(Job *job)
+{
+    guint step = after_boot(job);
+    if (step == job->recipe->n_steps) {
+        job->operation->error =
+            (g_free(job->operation->error), g_strdup("the host was booted meanwhile; nothing more was done"));
+        end(job, FALSE);
+        return TRUE;
+    }
+    job->step = MAX(job->step, step);
+    return FALSE;
+}
+
 static void take_up(Job *job)
 {
     const char *reason = job_get(job, UNDOING);
-    const char *step = job->operation->step;
+    g_autofree char *step = g_strdup(job->operation->step);
+    if (!reason && job->step >= job->recipe->finish_from && is_over(job))
+        return;
     if (reason || job->step < job->recipe->finish_from) {
         job->undoing = TRUE;
         if (!job->operation->error)

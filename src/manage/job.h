@@ -24,6 +24,8 @@ typedef struct {
     /* (nullable) Takes it back, also when it was only begun; ends by job_undone(). What cannot be taken back is told with
      * job_tell(). */
     void (*undo)(Job *job);
+    /* (nullable) Asked every 100 ms while it is being taken back, until job_undone(); for ten minutes at most. */
+    void (*undo_poll)(Job *job);
     /* No server of its own can be seen then: a new daemon goes on with it without waiting for one. */
     gboolean unseen;
 } JobStep;
@@ -33,11 +35,12 @@ typedef struct {
     const JobStep *steps;
     guint n_steps;
     guint
-        finish_from; /* a new daemon that finds it at this step or later goes on with it, before that takes it back */
+        finish_from; /* a new daemon that finds it at this step or later goes on, before that it takes it back */
+    /* (nullable) What is before this step is over once the host has been booted anew, and is not done a second time: a new
+     * daemon goes on from here. "": there is nothing left to do. */
+    const char *after_boot;
     /* (transfer full) one sentence for people when it is done. */
     char *(*done_text)(Job *job);
-    /* (nullable) after its end, done or failed; not when the daemon ends. */
-    void (*ended)(Job *job, gboolean done);
 } JobRecipe;
 
 /* job_begin: @data: (transfer full) (nullable) what the steps know, as JSON. @server_id: (nullable) of a server that is
@@ -89,15 +92,14 @@ gboolean manage_check_free(Manage *manage, const char *server_id, const char *na
 
 /*
  * The room for its server to start, kept until the job ends: a step of its own that anybody may use. JOB_ROOM_STEP is for
- * the table of steps. job_room_ended() belongs into the recipe's ended().
- * job_room: for later steps, which a new daemon may begin with: TRUE when the room is there; else it is being made (ask
- * again from poll()), or the job has failed.
+ * the table of steps.
+ * job_room: for later steps, which a new daemon may begin with, and for undoing: TRUE when the room is there; else it is
+ * being made (ask again from poll() or undo_poll()), or the step has failed.
  */
 void job_room_begin(Job *job);
 void job_room_poll(Job *job);
 void job_room_expired(Job *job);
 gboolean job_room(Job *job);
-void job_room_ended(Job *job);
 #define JOB_ROOM_US INT64_C(60000000)
 #define JOB_ROOM_STEP                                                                                        \
     {                                                                                                        \

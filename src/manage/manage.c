@@ -7,9 +7,9 @@
 /* A server that is not seen this long after the start is not coming. */
 #define FOUND_US INT64_C(20000000)
 /* A hypervisor that is away may be the very one that is needed; one that is not there at all holds up nobody for ever. */
-#define CONNECTED_US   INT64_C(300000000)
-#define HISTORY_MAX    100
-#define OPERATIONS_MAX 200
+#define CONNECTED_US INT64_C(300000000)
+#define HISTORY_MAX  100
+#define BOOT_ID      "/proc/sys/kernel/random/boot_id"
 
 static Alive *alive_new(Manage *manage)
 {
@@ -49,7 +49,8 @@ static void find_left(Manage *manage)
     g_autoptr(GError) error = NULL;
     if (!manage->store)
         return;
-    manage->found = store_operations(manage->store, NULL, TRUE, G_MAXINT, &error);
+    manage->found =
+        store_operations(manage->store, &(OperationQuery){.running_only = TRUE, .limit = G_MAXINT}, &error);
     if (!manage->found) {
         g_autofree char *text = g_strdup_printf(
             "Operations that were under way cannot be read, and are left as they are: %s", error->message);
@@ -153,6 +154,15 @@ void manage_add_recipe(Manage *manage, const JobRecipe *recipe)
     g_ptr_array_add(manage->recipes, (gpointer)recipe);
 }
 
+/* (transfer full) (nullable) */
+static char *boot_id(const char *given)
+{
+    char *text = g_strdup(given);
+    if (!text && g_file_get_contents(BOOT_ID, &text, NULL, NULL))
+        g_strstrip(text);
+    return text;
+}
+
 Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options)
 {
     static const char *const all[] = {"*", NULL};
@@ -162,6 +172,7 @@ Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options)
     manage->images = image_folder_new(options->images);
     manage->disks = g_strdup(options->disks);
     manage->patterns = g_strdupv((char **)(options->patterns ? options->patterns : all));
+    manage->boot_id = boot_id(options->boot_id);
     manage->recipes = g_ptr_array_new();
     manage->jobs = g_ptr_array_new_with_free_func((GDestroyNotify)job_free);
     manage->ended = g_ptr_array_new_with_free_func((GDestroyNotify)job_free);
@@ -172,6 +183,7 @@ Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options)
     power_register(manage);
     create_register(manage);
     reinstall_register(manage);
+    aside_register(manage);
     find_left(manage);
     manage->tick_source = g_timeout_add(TICK_MS, on_tick, manage);
     return manage;
@@ -195,6 +207,7 @@ void manage_free(Manage *manage)
     image_folder_free(manage->images);
     g_strfreev(manage->patterns);
     g_free(manage->disks);
+    g_free(manage->boot_id);
     g_free(manage);
 }
 
@@ -233,10 +246,17 @@ Operation *manage_operation(Manage *manage, int64_t id, GError **error)
     return NULL;
 }
 
-GPtrArray *manage_operations(Manage *manage, const char *name, GError **error)
+static gboolean is_asked(const OperationQuery *query, const Operation *operation)
+{
+    return (!query->name || g_str_equal(operation->name, query->name)) &&
+           (!query->kinds || operation_is_of(operation, query->kinds)) &&
+           (!query->running_only || g_str_equal(operation->state, "running"));
+}
+
+GPtrArray *manage_operations(Manage *manage, const OperationQuery *query, GError **error)
 {
     if (manage->store) {
-        GPtrArray *stored = store_operations(manage->store, name, FALSE, OPERATIONS_MAX, error);
+        GPtrArray *stored = store_operations(manage->store, query, error);
         /* Those under way are further than what was written down. */
         for (guint i = 0; stored && i < stored->len; i++) {
             const Operation *now = in_memory(manage, ((Operation *)stored->pdata[i])->id);
@@ -249,12 +269,12 @@ GPtrArray *manage_operations(Manage *manage, const char *name, GError **error)
     }
     GPtrArray *operations = g_ptr_array_new_with_free_func((GDestroyNotify)operation_free);
     for (guint i = manage->jobs->len; i > 0; i--)
-        g_ptr_array_add(operations, operation_copy(job_operation(manage->jobs->pdata[i - 1])));
+        if (is_asked(query, job_operation(manage->jobs->pdata[i - 1])))
+            g_ptr_array_add(operations, operation_copy(job_operation(manage->jobs->pdata[i - 1])));
     for (GList *l = manage->history.head; l; l = l->next)
-        g_ptr_array_add(operations, operation_copy(l->data));
-    for (guint i = operations->len; name && i > 0; i--)
-        if (!g_str_equal(((Operation *)operations->pdata[i - 1])->name, name))
-            g_ptr_array_remove_index(operations, i - 1);
+        if (is_asked(query, l->data))
+            g_ptr_array_add(operations, operation_copy(l->data));
+    g_ptr_array_set_size(operations, (int)MIN(operations->len, query->limit));
     return operations;
 }
 

@@ -25,6 +25,7 @@ typedef struct {
     const char *images;          /* the folder of image descriptions */
     const char *disks;           /* the folder where new servers' disks are made */
     const char *const *patterns; /* (nullable: all) globs: which names of new servers the engine will see */
+    const char *boot_id;         /* (nullable: as the kernel says) which boot of the host this is */
 } ManageOptions;
 
 /* manage_new: @engine and @store (nullable: nothing outlives the daemon) are borrowed; free it before either. Operations
@@ -65,7 +66,7 @@ const Operation *manage_create(Manage *manage, const ManageCreate *create, const
 const Operation *manage_operation_on(Manage *manage, const char *server_id);
 /* manage_operation: (transfer full) by id, also of those that have ended. */
 Operation *manage_operation(Manage *manage, int64_t id, GError **error);
-/* manage_operations: (transfer full) (element-type Operation) newest first; @name: (nullable) of this server. */
-GPtrArray *manage_operations(Manage *manage, const char *name, GError **error);
+/* manage_operations: (transfer full) (element-type Operation) newest first. Without a store no @query->account is known. */
+GPtrArray *manage_operations(Manage *manage, const OperationQuery *query, GError **error);
 ImageFolder *manage_images(Manage *manage);
 Engine *manage_engine(Manage *manage);

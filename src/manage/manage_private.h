@@ -24,6 +24,7 @@ struct Manage {
     GHashTable *rewriting;     /* server ids whose definition is being written */
     GHashTable *rewrite_after; /* server id -> int64_t: a failed attempt is not repeated before */
     gboolean lock_refused;     /* a start with locked memory has failed here */
+    char *boot_id; /* (nullable) of the host: another one in an operation means that it was booted since */
 };
 
 /* Answers that come after the end find nobody. */
@@ -47,9 +48,11 @@ void alive_unref(Alive *alive);
 Tracked *manage_by_id(Manage *manage, const char *server_id);
 /* rewrite.c: brings definitions in line with wishes. */
 void rewrite_definitions(Manage *manage, int64_t now_us);
-/* power.c, create.c, reinstall.c: their recipes. */
+/* power.c, create.c, reinstall.c, aside.c: their recipes. */
 void power_register(Manage *manage);
 void create_register(Manage *manage);
 void reinstall_register(Manage *manage);
-/* job.c: what the engine keeps for it */
+void aside_register(Manage *manage);
+/* job.c: what the engine keeps for it; room.c: gives it up */
 guint64 *job_room_slot(Job *job);
+void job_room_ended(Job *job);

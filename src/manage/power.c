@@ -12,6 +12,8 @@
 #define PRESS_AGAIN_US (10 * SECOND_US)
 /* The engine looks once a second; a busy host takes a few. */
 #define SEEN_US (30 * SECOND_US)
+/* A guest that was told to end, and has not yet when nobody wants it any more, may still do so for as long. */
+#define LATE_US (30 * SECOND_US)
 /* Beyond the backend's own deadlines, for an answer that is lost. */
 #define CALL_US (240 * SECOND_US)
 
@@ -270,22 +272,34 @@ static void defined_as_before(Backend *backend, const char *id, const GError *er
         backend->ops->start(backend, id, started_as_before, job_hold(job));
 }
 
-/* A restart that has stopped it and gets no further: it runs again as it did before. */
-static void define_undo(Job *job)
+/* Off: it starts, once there is room. One that was asked to shut down, or to stop, may yet do so: it is waited for. */
+static void restart_undo_poll(Job *job)
 {
     Tracked *tracked = job_server(job);
     const char *before = job_get(job, "before"), *defined = job_get(job, "defined");
-    if (!tracked || !is_off(tracked) || !g_str_equal(job_operation(job)->kind, "restart")) {
+    if (job_get(job, "starting"))
+        return;
+    if (!tracked || (!is_off(tracked) && job_step_us(job) >= LATE_US)) {
         job_undone(job);
         return;
     }
+    if (!is_off(tracked) || !job_room(job))
+        return;
     const BackendOps *ops = ops_of(tracked);
+    job_set(job, "starting", "yes");
     if (ops->configure && before && g_strcmp0(before, defined) != 0)
         ops->configure(tracked->backend, tracked->latest->id,
                        g_str_equal(before, "off") ? BALLOONING_OFF : BALLOONING_ON, defined_as_before,
                        job_hold(job));
     else
         ops->start(tracked->backend, tracked->latest->id, started_as_before, job_hold(job));
+}
+
+/* A restart that gets no further, the last to be taken back: it runs again as it did before. */
+static void restart_undo(Job *job)
+{
+    job_set(job, "starting", NULL);
+    restart_undo_poll(job);
 }
 
 static void verify_begin(Job *job)
@@ -316,11 +330,6 @@ static void verify_expired(Job *job)
 
 /* ---- the recipes */
 
-static void ended(Job *job, gboolean done)
-{
-    job_room_ended(job);
-}
-
 static char *text_started(Job *job)
 {
     return g_strdup_printf("%s: is running.", job_name(job));
@@ -346,8 +355,7 @@ static char *text_off(Job *job)
     }
 #define DEFINE                                                                                               \
     {                                                                                                        \
-        .name = "define", .begin = define_begin, .poll = define_poll, .undo = define_undo,                   \
-        .deadline_us = CALL_US                                                                               \
+        .name = "define", .begin = define_begin, .poll = define_poll, .deadline_us = CALL_US                 \
     }
 #define START                                                                                                \
     {                                                                                                        \
@@ -362,13 +370,41 @@ static char *text_off(Job *job)
 static JobStep start_steps[] = {JOB_ROOM_STEP, DEFINE, START, VERIFY};
 static JobStep shutdown_steps[] = {SHUTDOWN};
 static JobStep stop_steps[] = {STOP};
-static JobStep restart_steps[] = {JOB_ROOM_STEP, SHUTDOWN, STOP, DEFINE, START, VERIFY};
+static JobStep restart_steps[] = {
+    JOB_ROOM_STEP,
+    {.name = "shutdown",
+     .begin = shutdown_begin,
+     .poll = shutdown_poll,
+     .undo = restart_undo,
+     .undo_poll = restart_undo_poll},
+    STOP,
+    DEFINE,
+    START,
+    VERIFY,
+};
 
 static const JobRecipe recipes[ACTIONS] = {
-    [ACTION_START] = {"start", start_steps, G_N_ELEMENTS(start_steps), 1, text_started, ended},
-    [ACTION_SHUTDOWN] = {"shutdown", shutdown_steps, G_N_ELEMENTS(shutdown_steps), 0, text_off, NULL},
-    [ACTION_RESTART] = {"restart", restart_steps, G_N_ELEMENTS(restart_steps), 1, text_restarted, ended},
-    [ACTION_STOP] = {"stop", stop_steps, G_N_ELEMENTS(stop_steps), 0, text_off, NULL},
+    [ACTION_START] = {.kind = "start",
+                      .steps = start_steps,
+                      .n_steps = G_N_ELEMENTS(start_steps),
+                      .finish_from = 1,
+                      .done_text = text_started},
+    [ACTION_SHUTDOWN] = {.kind = "shutdown",
+                         .steps = shutdown_steps,
+                         .n_steps = G_N_ELEMENTS(shutdown_steps),
+                         .after_boot = "",
+                         .done_text = text_off},
+    [ACTION_RESTART] = {.kind = "restart",
+                        .steps = restart_steps,
+                        .n_steps = G_N_ELEMENTS(restart_steps),
+                        .finish_from = 1,
+                        .after_boot = "define",
+                        .done_text = text_restarted},
+    [ACTION_STOP] = {.kind = "stop",
+                     .steps = stop_steps,
+                     .n_steps = G_N_ELEMENTS(stop_steps),
+                     .after_boot = "",
+                     .done_text = text_off},
 };
 
 /* For people who watch: how far along each step is. */

@@ -15,9 +15,10 @@ static const Reservation *kept(Job *job)
 static gboolean keep(Job *job)
 {
     g_autoptr(GError) error = NULL;
-    const Reservation *room =
-        engine_keep_room(job_manage(job)->engine, job_server(job), job_name(job),
-                         job_get_bytes(job, "memory_bytes"), !job_get(job, "container"), KEPT_US, &error);
+    /* Of a reinstallation that is taken back the old server starts. */
+    uint64_t bytes = u64_max(job_get_bytes(job, "memory_bytes"), job_get_bytes(job, "old_memory_bytes"));
+    const Reservation *room = engine_keep_room(job_manage(job)->engine, job_server(job), job_name(job), bytes,
+                                               !job_get(job, "container"), KEPT_US, &error);
     *job_room_slot(job) = room ? room->id : 0;
     if (!room)
         job_fail(job, g_steal_pointer(&error));

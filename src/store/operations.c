@@ -122,15 +122,24 @@ Operation *store_operation(Store *store, int64_t id, GError **error)
     return NULL;
 }
 
-GPtrArray *store_operations(Store *store, const char *name, gboolean running_only, guint limit,
-                            GError **error)
+gboolean operation_is_of(const Operation *operation, const char *kinds)
+{
+    g_auto(GStrv) words = g_strsplit(kinds, " ", -1);
+    return g_strv_contains((const char *const *)words, operation->kind);
+}
+
+GPtrArray *store_operations(Store *store, const OperationQuery *query, GError **error)
 {
     GError *problem = NULL;
-    g_autoptr(sqlite3_stmt) row =
-        database_query(store->db, error,
-                       "SELECT " COLUMNS " FROM operations WHERE (?1 IS NULL OR name = ?1)"
-                       " AND (?2 = 0 OR state = 'running') ORDER BY id DESC LIMIT ?3",
-                       "tii", name, (int64_t)running_only, (int64_t)limit);
+    g_autoptr(sqlite3_stmt) row = database_query(
+        store->db, error,
+        "SELECT " COLUMNS " FROM operations WHERE (?1 IS NULL OR name = ?1)"
+        " AND (?2 = 0 OR state = 'running')"
+        " AND (?3 IS NULL OR server_id IN (SELECT server_id FROM ownership WHERE account = ?3))"
+        " AND (?4 IS NULL OR instr(' ' || ?4 || ' ', ' ' || kind || ' ') > 0)"
+        " ORDER BY id DESC LIMIT ?5",
+        "titti", query->name, (int64_t)query->running_only, query->account, query->kinds,
+        (int64_t)query->limit);
     if (!row)
         return NULL;
     g_autoptr(GPtrArray) operations = g_ptr_array_new_with_free_func((GDestroyNotify)operation_free);

@@ -26,7 +26,16 @@ gboolean store_operation_add(Store *store, Operation *operation, const AuditEntr
 gboolean store_operation_update(Store *store, Operation *operation, const AuditEntry *audit, GError **error);
 /* (transfer full) NULL with AEROSTAT_ERROR_NOT_FOUND. */
 Operation *store_operation(Store *store, int64_t id, GError **error);
-/* Newest first. @name: (nullable) of this server; @running_only: what a new daemon has to take up.
- * (element-type Operation) (transfer full) */
-GPtrArray *store_operations(Store *store, const char *name, gboolean running_only, guint limit,
-                            GError **error);
+
+/* Which operations. */
+typedef struct {
+    const char *name;      /* (nullable) of this server */
+    const char *account;   /* (nullable) of servers that this account owns */
+    const char *kinds;     /* (nullable) of these kinds, a space between them */
+    gboolean running_only; /* what a new daemon has to take up */
+    guint limit;
+} OperationQuery;
+/* Newest first. (element-type Operation) (transfer full) */
+GPtrArray *store_operations(Store *store, const OperationQuery *query, GError **error);
+/* Whether its kind is one of @kinds, a space between them. */
+gboolean operation_is_of(const Operation *operation, const char *kinds);

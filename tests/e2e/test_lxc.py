@@ -402,15 +402,33 @@ class Reinstalled(unittest.TestCase):
     def test_a_virtual_machine_is_reinstalled_as_well(self):
         """Switched off, since the lab's init does not hear a power button: that would take half a minute."""
         self.assertEqual(self.daemon.cli("stop", "old-1", timeout=60)[0], 0)
+        self.lab.virsh("autostart", "old-1")
+        self.daemon.stop()
+        self.daemon.start()
+        self.daemon.wait(lambda: "old-1" in self.daemon.servers(), 15, "old-1")
         status, out, err = self.daemon.cli("reinstall", "old-1", "--image", "lab", "--confirm", "old-1", timeout=90)
         self.assertEqual((status, err), (0, ""), out + err)
         self.assertEqual(self.check_reinstalled()["owner"], "alice")
+        self.assertRegex(self.lab.virsh("dominfo", "old-1"), r"Autostart: +enable")
         kept = [name for name in self.lab.domains() if name.startswith("old-1.aside")]
         self.assertEqual(len(kept), 1, self.lab.domains())
+        self.assertRegex(self.lab.virsh("dominfo", kept[0]), r"Autostart: +disable")
         self.assertEqual(list(self.daemon.servers()), ["old-1"])
+        self.check_counted_when_started(kept[0])
         status, out, err = self.daemon.cli("purge", "old-1", "--confirm", "old-1", timeout=60)
         self.assertEqual((status, err), (0, ""), out)
         self.assertEqual(list(self.lab.domains()), ["old-1"])
+
+    def check_counted_when_started(self, kept):
+        """Somebody starts what was set aside: it holds memory, so it is in the account as long as it runs."""
+        self.lab.virsh("start", kept)
+        self.daemon.wait(lambda: (self.daemon.servers().get(kept, {}).get("committed_bytes") or 0) >= MEMORY_BYTES // 2,
+                         15, kept)
+        status, _, err = self.daemon.cli("purge", "old-1", "--confirm", "old-1", timeout=60)
+        self.assertEqual(status, 1)
+        self.assertIn("running", err)
+        self.lab.virsh("destroy", kept)
+        self.daemon.wait(lambda: kept not in self.daemon.servers(), 15, kept)
 
     def test_with_a_disk_of_its_own(self):
         """Made from a qcow2 template: the same content in a file of its own, which the new machine has."""

@@ -218,6 +218,8 @@ static BackendServer *facts_of(const FakeGuest *guest)
     server->has_balloon = TRUE;
     server->next_start = NEXT_START_ON;
     server->persistent = TRUE;
+    server->kind = guest->container ? SERVER_KIND_LXC : SERVER_KIND_KVM;
+    server->autostart = guest->autostart;
     server->driver = g_strdup("virtio-balloon");
     return server;
 }
@@ -505,7 +507,19 @@ void fake_hide_residency(FakeBackend *fake, const char *proc)
 FakeGuest *fake_guest_find(FakeBackend *fake, const char *name)
 {
     g_autofree char *id = g_strdup_printf("%s-id", name);
-    return FAKE(fake, by_id(fake, id));
+    return fake_guest_by_id(fake, id);
+}
+
+FakeGuest *fake_guest_by_id(FakeBackend *fake, const char *id)
+{
+    FakeGuest *found = NULL;
+    fake_lock(fake);
+    for (guint i = 0; i < fake->guests->len; i++) {
+        FakeGuest *guest = fake->guests->pdata[i];
+        found = g_str_equal(guest->id, id) ? guest : found;
+    }
+    fake_unlock(fake);
+    return found;
 }
 
 static void emit(FakeBackend *fake, BackendEvent event, const char *id, const char *detail)

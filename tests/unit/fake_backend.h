@@ -35,8 +35,9 @@ typedef struct {
     gboolean silent;                      /* sends no statistics */
     gboolean hangs;                       /* its QEMU answers nothing */
     gboolean paused;
-    gboolean unfound;  /* nobody knows its process */
-    gboolean gone;     /* its hypervisor does not know it any more */
+    gboolean container, autostart; /* as its definition says */
+    gboolean unfound;              /* nobody knows its process */
+    gboolean gone;                 /* its hypervisor does not know it any more */
     FakeManner manner; /* to set_target: FAKE_LOSES and FAKE_CARRIES_OUT_SILENTLY end in a timeout */
     unsigned answer_ms;
     /* How it is. */
@@ -77,6 +78,8 @@ void fake_unlock(FakeBackend *fake);
 /* fake_guest_add: up and running, with all its memory and a tenth of it in use. The id is its name and "-id". */
 FakeGuest *fake_guest_add(FakeBackend *fake, const char *name, uint64_t maximum_bytes);
 FakeGuest *fake_guest_find(FakeBackend *fake, const char *name);
+/* fake_guest_by_id: also of one that its hypervisor does not know any more. */
+FakeGuest *fake_guest_by_id(FakeBackend *fake, const char *id);
 /* fake_show_residency: from now on each guest's residency stands in @proc/PID/statm and its processor time in @proc/PID/stat, a millisecond old at most.
  * fake_hide_residency: takes those files away again. */
 void fake_show_residency(FakeBackend *fake, const char *proc);

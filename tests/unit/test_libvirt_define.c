@@ -1,5 +1,7 @@
 /* Domain definitions as text: what is read from them, and what is made of them. Nothing runs. */
 #include <string.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
 #include "backend/libvirt_private.h"
 
 static void test_definitions(void)
@@ -173,6 +175,54 @@ static void test_definition_garbage(void)
     }
 }
 
+/* A qcow2 header, version 3, whose backing file's name is @backing (nullable). */
+static char *qcow2_file(const char *folder, const char *name, const char *backing)
+{
+    guint8 bytes[2048] = "QFI\xfb\0\0\0\3";
+    gsize size = backing ? strlen(backing) : 0;
+    if (backing) {
+        bytes[14] = 4; /* at 1024 */
+        bytes[18] = (guint8)(size >> 8);
+        bytes[19] = (guint8)size;
+        memcpy(bytes + 1024, backing, size);
+    }
+    char *path = g_build_filename(folder, name, NULL);
+    g_assert_true(g_file_set_contents(path, (const char *)bytes, sizeof bytes, NULL));
+    return path;
+}
+
+static void test_disks_stand_on(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("aerostat-disks-XXXXXX", NULL);
+    g_autofree char *base = qcow2_file(folder, "base", NULL);
+    g_autofree char *alone = qcow2_file(folder, "alone", NULL);
+    g_autofree char *middle = qcow2_file(folder, "middle", "base"); /* beside it */
+    g_autofree char *whole = g_strconcat("file:", middle, NULL);
+    g_autofree char *top = qcow2_file(folder, "top", whole);
+    g_autofree char *odd = qcow2_file(folder, "odd", "json:{}");
+    g_autofree char *ring = qcow2_file(folder, "ring", "ring");
+    g_autofree char *raw = g_build_filename(folder, "raw", NULL);
+    g_autofree char *link = g_build_filename(folder, "link", NULL);
+    g_autofree char *lost = g_build_filename(folder, "lost", NULL);
+    g_assert_true(g_file_set_contents(raw, "raw", -1, NULL));
+    g_assert_cmpint(symlink(base, link), ==, 0);
+    g_assert_true(disks_stand_on(base, base));
+    g_assert_true(disks_stand_on(link, base));
+    g_assert_true(disks_stand_on(middle, base));
+    g_assert_true(disks_stand_on(top, base));
+    g_assert_true(disks_stand_on(top, link));
+    g_assert_true(disks_stand_on(odd, base)); /* nobody can say */
+    g_assert_true(disks_stand_on(ring, base));
+    g_assert_false(disks_stand_on(alone, base));
+    g_assert_false(disks_stand_on(raw, base));
+    g_assert_false(disks_stand_on(lost, base));
+    g_assert_false(disks_stand_on(base, top)); /* only downwards */
+    for (const char *const *path = (const char *[]){base, alone, middle, top, odd, ring, raw, link, NULL};
+         *path; path++)
+        g_unlink(*path);
+    g_rmdir(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -180,6 +230,7 @@ int main(int argc, char **argv)
     g_test_add_func("/libvirt-define/garbage", test_definition_garbage);
     g_test_add_func("/libvirt-define/ballooning", test_define_ballooning);
     g_test_add_func("/libvirt-define/aside", test_define_aside);
+    g_test_add_func("/libvirt-define/disks-stand-on", test_disks_stand_on);
     g_test_add_func("/libvirt-define/new", test_define_new);
     return g_test_run();
 }
