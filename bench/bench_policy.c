@@ -2,10 +2,12 @@
  * What one full decision costs: watch, demand, four tiers, plan, for 10 to 10,000 servers.
  *
  * Method: one thread; modelled servers whose use drifts and bursts from a fixed seed, obeying every row; after a
- * warm-up each decision is timed alone by the monotonic clock, facts gathered outside; median and 99th percentile.
- * Calls of malloc, calloc and realloc during the timed decisions are counted and must be none. Exit 1 when a median
- * is above its limit.
+ * warm-up each decision is timed alone by the monotonic clock, facts gathered outside. Medians of several rounds, since
+ * whatever else runs on a machine only ever adds: the quietest round is what a decision costs, the loudest what it may
+ * cost beside others. Calls of malloc, calloc and realloc during the timed decisions are counted and must be none. Exit 1
+ * when the quietest median is above its limit.
  */
+#include <float.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 
 #define SECOND_US INT64_C(1000000)
 #define WARM_UP   60
+#define ROUNDS    9
 #define TIMED     301
 
 static uint64_t allocations;
@@ -145,34 +148,56 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Returns whether the median keeps @limit_us (0 = none) and nothing was allocated. */
-static bool measure(HostKind kind, size_t n, double limit_us)
+typedef struct {
+    double median_us, p99_us;
+    uint64_t moves, allocations;
+} Round;
+
+static Round run_round(Bench *bench, const PolicyParams *params)
 {
     static int64_t taken_ns[TIMED];
-    PolicyParams params = policy_params_default();
-    Bench bench = bench_new(kind, n);
-    uint64_t moves = 0, counted = 0;
-    decision_make(&bench.host, bench.servers, bench.tracks, n, &params, bench.now_us, bench.decision);
-    for (size_t beat = 0; beat < WARM_UP + TIMED; beat++) {
-        observe(&bench, beat);
+    Round round = {0};
+    for (size_t beat = 0; beat < TIMED; beat++) {
+        observe(bench, beat);
         uint64_t before = allocations;
         int64_t begun_ns = now_ns();
-        decision_make(&bench.host, bench.servers, bench.tracks, n, &params, bench.now_us, bench.decision);
-        int64_t ended_ns = now_ns();
-        counted += allocations - before;
-        if (beat < WARM_UP)
-            continue;
-        taken_ns[beat - WARM_UP] = ended_ns - begun_ns;
-        for (size_t i = 0; i < n; i++)
-            moves += bench.decision->rows[i].move != MOVE_NONE;
+        decision_make(&bench->host, bench->servers, bench->tracks, bench->n, params, bench->now_us,
+                      bench->decision);
+        taken_ns[beat] = now_ns() - begun_ns;
+        round.allocations += allocations - before;
+        for (size_t i = 0; i < bench->n; i++)
+            round.moves += bench->decision->rows[i].move != MOVE_NONE;
     }
     qsort(taken_ns, TIMED, sizeof *taken_ns, by_value);
-    double median_us = (double)taken_ns[TIMED / 2] / 1e3;
-    bool good = (limit_us <= 0 || median_us <= limit_us) && counted == 0;
-    printf("%6zu servers, %-9s  median %9.1f us  p99 %9.1f us  %6.1f moves a decision  %" PRIu64
-           " allocations%s\n",
-           n, host_names[kind], median_us, (double)taken_ns[TIMED - 1 - TIMED / 100] / 1e3,
-           (double)moves / TIMED, counted, good ? "" : "  ABOVE ITS LIMIT");
+    round.median_us = (double)taken_ns[TIMED / 2] / 1e3;
+    round.p99_us = (double)taken_ns[TIMED - 1 - TIMED / 100] / 1e3;
+    return round;
+}
+
+/* Returns whether the quietest median keeps @limit_us (0 = none) and nothing was allocated. */
+static bool measure(HostKind kind, size_t n, double limit_us)
+{
+    PolicyParams params = policy_params_default();
+    Bench bench = bench_new(kind, n);
+    Round quietest = {.median_us = DBL_MAX};
+    double loudest_us = 0;
+    uint64_t counted = 0;
+    decision_make(&bench.host, bench.servers, bench.tracks, n, &params, bench.now_us, bench.decision);
+    for (size_t beat = 0; beat < WARM_UP; beat++) {
+        observe(&bench, beat);
+        decision_make(&bench.host, bench.servers, bench.tracks, n, &params, bench.now_us, bench.decision);
+    }
+    for (int number = 0; number < ROUNDS; number++) {
+        Round round = run_round(&bench, &params);
+        counted += round.allocations;
+        loudest_us = round.median_us > loudest_us ? round.median_us : loudest_us;
+        quietest = round.median_us < quietest.median_us ? round : quietest;
+    }
+    bool good = (limit_us <= 0 || quietest.median_us <= limit_us) && counted == 0;
+    printf("%6zu servers, %-9s  median %8.1f us (loudest round %8.1f)  p99 %8.1f us  %6.1f moves a decision  "
+           "%" PRIu64 " allocations%s\n",
+           n, host_names[kind], quietest.median_us, loudest_us, quietest.p99_us,
+           (double)quietest.moves / TIMED, counted, good ? "" : "  ABOVE ITS LIMIT");
     bench_clear(&bench);
     return good;
 }
@@ -181,9 +206,10 @@ int main(void)
 {
     static const size_t sizes[] = {10, 100, 1000, 10000};
     bool good = true;
-    printf(
-        "A full decision, one thread, %d timed after %d; limits: 1,000 servers 200 us, 10,000 servers 4 ms\n",
-        TIMED, WARM_UP);
+    printf("A full decision, one thread, %d rounds of %d timed after %d, the quietest round; limits: 1,000 "
+           "servers "
+           "200 us, 10,000 servers 4 ms\n",
+           ROUNDS, TIMED, WARM_UP);
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
         for (int kind = 0; kind < HOST_N; kind++)
             good = measure((HostKind)kind, sizes[s],

@@ -19,6 +19,7 @@ static void clear_arrays(Decision *decision)
     free(decision->scratch.donors);
     free(decision->scratch.pinned);
     free(decision->scratch.untaken);
+    free(decision->scratch.taxed);
 }
 
 void decision_free(Decision *decision)
@@ -55,6 +56,7 @@ static void reserve(Decision *decision, size_t n)
     decision->scratch.donors = array_of(capacity, sizeof *decision->scratch.donors);
     decision->scratch.pinned = array_of(capacity, sizeof *decision->scratch.pinned);
     decision->scratch.untaken = array_of(capacity, sizeof *decision->scratch.untaken);
+    decision->scratch.taxed = array_of(capacity, sizeof *decision->scratch.taxed);
 }
 
 typedef enum { TIER_MINIMUM, TIER_NEED, TIER_COMFORT, TIER_MAXIMUM } Tier;
@@ -66,28 +68,42 @@ static bool word_is_old(const ServerFacts *facts, const Demand *demand, const Po
 }
 
 /* What is kept whatever the tiers say: all it holds where nothing may be taken, else the floor. */
-static uint64_t first_low(const ServerFacts *facts, const Demand *demand, bool pinned,
+static uint64_t first_low(const ServerFacts *facts, const Demand *demand, bool pinned, uint64_t held_bytes,
                           const PolicyParams *params)
 {
-    uint64_t held = ledger_held(facts, params);
     bool faulting = demand->faulting && rule_on(params, RULE_HOLD_FAULTING);
     bool shrinks = !pinned && demand->known && !faulting && !word_is_old(facts, demand, params);
     if (!shrinks || !rule_on(params, RULE_SURPLUS_YIELDS))
-        return held;
-    return rule_on(params, RULE_KEEP_FLOOR) ? u64_min(held, demand->floor_bytes) : 0;
+        return held_bytes;
+    return rule_on(params, RULE_KEEP_FLOOR) ? u64_min(held_bytes, demand->floor_bytes) : 0;
 }
 
-static void begin_tiers(Decision *decision, const ServerFacts *servers, const ServerTrack *tracks,
-                        const PolicyParams *params, int64_t now_us)
+static double plain_weight(const ServerFacts *facts, const PolicyParams *params)
 {
-    for (size_t i = 0; i < decision->n; i++) {
-        const Demand *demand = &decision->demands[i];
-        HoldReason hold = plan_hold(&servers[i], demand, &tracks[i].move, now_us);
-        bool pinned = servers[i].fixed != FIXED_NO || hold_pins(hold);
-        decision->scratch.pinned[i] = pinned;
-        decision->scratch.untaken[i] = tracks[i].move.untaken;
-        decision->allocations[i] = first_low(&servers[i], demand, pinned, params);
-    }
+    return facts->weight > 0 && rule_on(params, RULE_WEIGHTS) ? facts->weight : 1;
+}
+
+/* Everything that needs all that is remembered of one server, while it is at hand. */
+static void look_at(Decision *decision, size_t i, const ServerFacts *facts, ServerTrack *track,
+                    const PolicyParams *params, int64_t now_us)
+{
+    PlanScratch *scratch = &decision->scratch;
+    plan_watch(track, facts, params, now_us);
+    Demand demand = demand_update(&track->demand, facts, params, now_us);
+    burst_learn(&track->burst, facts, &demand, params, now_us);
+    PlanRow row = plan_row(facts, &demand, &track->move, params, now_us);
+    bool pinned = facts->fixed != FIXED_NO || hold_pins(row.hold);
+    scratch->pinned[i] = pinned;
+    scratch->untaken[i] = track->move.untaken;
+    scratch->taxed[i] = 1;
+    if (rule_on(params, RULE_WEIGHTS))
+        scratch->taxed[i] = allocation_taxed_weight(facts->weight > 0 ? facts->weight : 1,
+                                                    demand.active_permille, params->tax_permille);
+    scratch->expected_bytes =
+        u64_add_sat(scratch->expected_bytes, plan_expected_of(facts, &track->burst, params, now_us));
+    decision->allocations[i] = first_low(facts, &demand, pinned, row.held_bytes, params);
+    decision->demands[i] = demand;
+    decision->rows[i] = row;
 }
 
 /* How far a tier lifts one server. What could not be taken back is not lent: no comfort or surplus without
@@ -114,22 +130,13 @@ static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *dem
     return untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
 }
 
-static double tier_weight(Tier tier, const ServerFacts *facts, const Demand *demand,
-                          const PolicyParams *params)
-{
-    uint32_t weight = facts->weight > 0 ? facts->weight : 1;
-    if (!rule_on(params, RULE_WEIGHTS))
-        return 1;
-    bool taxed = tier == TIER_NEED || tier == TIER_COMFORT;
-    return taxed ? allocation_taxed_weight(weight, demand->active_permille, params->tax_permille) : weight;
-}
-
 /* Lifts everyone that may move from where the tiers before left it towards this tier's high; the others keep what they
  * have. Returns the sum of all. */
 static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *servers,
                           const PolicyParams *params, uint64_t budget)
 {
     PlanScratch *scratch = &decision->scratch;
+    const bool taxed = tier == TIER_NEED || tier == TIER_COMFORT;
     uint64_t kept = 0;
     size_t n_lifted = 0;
     for (size_t i = 0; i < decision->n; i++) {
@@ -141,7 +148,8 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
             kept = u64_add_sat(kept, low);
             continue;
         }
-        scratch->shares[n_lifted] = (Share){low, high, tier_weight(tier, &servers[i], demand, params)};
+        double weight = taxed ? scratch->taxed[i] : plain_weight(&servers[i], params);
+        scratch->shares[n_lifted] = (Share){low, high, weight};
         scratch->donors[n_lifted++] = (uint32_t)i;
     }
     uint64_t sum =
@@ -151,18 +159,16 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
     return u64_add_sat(kept, sum);
 }
 
-static void allocate(const HostFacts *host, const ServerFacts *servers, const ServerTrack *tracks,
-                     const PolicyParams *params, int64_t now_us, Decision *decision)
+static void allocate(const HostFacts *host, const ServerFacts *servers, const PolicyParams *params,
+                     Decision *decision)
 {
-    begin_tiers(decision, servers, tracks, params, now_us);
     uint64_t overhead = 0;
     for (size_t i = 0; i < decision->n; i++)
         overhead = u64_add_sat(overhead, servers[i].overhead_bytes);
     uint64_t budget = u64_sub_sat(host->pool_bytes, overhead);
     uint64_t after_slack = u64_sub_sat(budget, host->slack_bytes);
     /* Nobody keeps as surplus what others are about to touch. */
-    uint64_t expected = plan_expected_bytes(servers, tracks, decision->n, params, now_us);
-    uint64_t surplus = u64_sub_sat(after_slack, expected);
+    uint64_t surplus = u64_sub_sat(after_slack, decision->scratch.expected_bytes);
     uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, params, budget);
     for (Tier tier = TIER_NEED; tier <= TIER_MAXIMUM; tier++) {
         uint64_t tier_budget = tier == TIER_NEED ? budget : (tier == TIER_MAXIMUM ? surplus : after_slack);
@@ -176,12 +182,10 @@ void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrac
 {
     reserve(decision, n);
     decision->n = n;
-    for (size_t i = 0; i < n; i++) {
-        plan_watch(&tracks[i], &servers[i], params, now_us);
-        decision->demands[i] = demand_update(&tracks[i].demand, &servers[i], params, now_us);
-        burst_learn(&tracks[i].burst, &servers[i], &decision->demands[i], params, now_us);
-    }
-    allocate(host, servers, tracks, params, now_us, decision);
+    decision->scratch.expected_bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        look_at(decision, i, &servers[i], &tracks[i], params, now_us);
+    allocate(host, servers, params, decision);
     plan_make(host, servers, decision->demands, tracks, decision->allocations, n, params, now_us,
               &decision->scratch, decision->rows, &decision->totals);
 }

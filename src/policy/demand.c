@@ -24,8 +24,11 @@ static double fade(int64_t elapsed_us, int64_t half_life_us)
     return exp2(-(double)elapsed_us / (double)half_life_us);
 }
 
-static uint64_t scaled(uint64_t bytes, uint64_t permille)
+static uint64_t scaled(uint64_t bytes, uint32_t permille)
 {
+    if (bytes <= UINT32_MAX * UINT64_C(0x10000) &&
+        permille <= 0xffff) /* nothing overflows: one division less */
+        return bytes * permille / 1000;
     return bytes / 1000 * permille + bytes % 1000 * permille / 1000;
 }
 
@@ -59,6 +62,14 @@ static uint64_t rate_of(uint64_t now, uint64_t before, int64_t elapsed_us)
     return u64_from_double((double)(now - before) * 1e6 / (double)elapsed_us);
 }
 
+/* Whether a cumulative counter has grown by more than @limit_per_s; what nobody knows, or what went back, has not. */
+static bool grew_faster(uint64_t now, uint64_t before, int64_t elapsed_us, uint64_t limit_per_s)
+{
+    if (now == UNKNOWN || before == UNKNOWN || now <= before)
+        return false;
+    return (double)(now - before) * 1e6 > (double)limit_per_s * (double)elapsed_us;
+}
+
 /* A guest that waits for memory has touched what it has. One that has not waits for another reason, a limit within it, or
  * says so to keep what it has no use for. (One that swaps back in after a grant has not touched it yet: that shows by its
  * swapping.) */
@@ -71,8 +82,8 @@ static bool may_lack(const ServerFacts *facts, const PolicyParams *params)
 static bool seen_faulting(const DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                           int64_t elapsed_us)
 {
-    return rate_of(facts->swap_in_bytes, state->swap_in_bytes, elapsed_us) > params->swap_in_bytes_per_s ||
-           rate_of(facts->major_faults, state->major_faults, elapsed_us) > params->major_faults_per_s;
+    return grew_faster(facts->swap_in_bytes, state->swap_in_bytes, elapsed_us, params->swap_in_bytes_per_s) ||
+           grew_faster(facts->major_faults, state->major_faults, elapsed_us, params->major_faults_per_s);
 }
 
 /* The agent speaks at moments of its own: what grew between two of its lines did so in the time between these, however
@@ -86,8 +97,8 @@ static bool told_faulting(DemandState *state, const ServerFacts *facts, const Po
         return false;
     bool faulting =
         !first && elapsed_us > 0 &&
-        (rate_of(facts->refaults, state->refaults, elapsed_us) > params->refaults_per_s ||
-         rate_of(facts->stall_us, state->stall_us, elapsed_us) > params->stall_permille * UINT64_C(1000));
+        (grew_faster(facts->refaults, state->refaults, elapsed_us, params->refaults_per_s) ||
+         grew_faster(facts->stall_us, state->stall_us, elapsed_us, params->stall_permille * UINT64_C(1000)));
     state->told_us = told_us;
     state->refaults = facts->refaults;
     state->stall_us = facts->stall_us;
@@ -131,6 +142,8 @@ static void learn_cache(DemandState *state, const ServerFacts *facts, const Poli
             state->cache_bytes = u64_max(state->cache_bytes, missing);
             note_squeeze(state, params, now_us);
         }
+    } else if (state->cache_bytes == 0) {
+        return;
     } else if (state->squeezed_us == 0 || now_us - state->squeezed_us >= backed_off_us(state, params)) {
         double seconds = (double)(facts->sample_us - state->last_sample_us) / (double)SECOND_US;
         uint64_t probe = scaled(facts->balloon_bytes, params->probe_permille);

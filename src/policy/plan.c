@@ -100,17 +100,21 @@ static void free_moves(Beat *beat, size_t i)
         withdraw(beat, i);
 }
 
+PlanRow plan_row(const ServerFacts *facts, const Demand *demand, const MoveState *state,
+                 const PolicyParams *params, int64_t now_us)
+{
+    return (PlanRow){
+        .hold = plan_hold(facts, demand, state, now_us),
+        .target_bytes = state->foreign ? facts->balloon_bytes : facts->target_bytes,
+        .held_bytes = ledger_held(facts, params),
+    };
+}
+
 static void begin_row(Beat *beat, size_t i, uint64_t allocation_bytes)
 {
     const ServerFacts *facts = &beat->servers[i];
-    const ServerTrack *track = &beat->tracks[i];
-    beat->rows[i] = (PlanRow){
-        .hold = plan_hold(facts, &beat->demands[i], &track->move, beat->now_us),
-        .target_bytes = track->move.foreign ? facts->balloon_bytes : facts->target_bytes,
-        .allocation_bytes = allocation_bytes,
-        .held_bytes = ledger_held(facts, beat->params),
-    };
     bool fixed = facts->fixed != FIXED_NO && rule_on(beat->params, RULE_FIXED);
+    beat->rows[i].allocation_bytes = allocation_bytes;
     beat->scratch->pinned[i] = fixed || facts->busy || hold_pins(beat->rows[i].hold);
     note_settling(beat, i);
 }

@@ -107,9 +107,11 @@ typedef struct {
     uint64_t *bytes;
     uint32_t *donors;
     bool *pinned; /* for the tiers: fixed or held; for the plan: or busy */
-    bool
-        *untaken; /* MoveState's, together, so that the tiers need not go through all of what is remembered */
+    /* Together, so that the tiers need not go through all of what is remembered. */
+    bool *untaken; /* MoveState's */
+    double *taxed; /* weights */
     uint32_t *index;
+    uint64_t expected_bytes; /* of all: plan_expected_of() */
 } PlanScratch;
 
 /*
@@ -144,8 +146,13 @@ static inline bool hold_pins(HoldReason hold)
     return false;
 }
 
+/* plan_row: a row before anything is decided: what holds the server, its target, what it is held to have. */
+PlanRow plan_row(const ServerFacts *facts, const Demand *demand, const MoveState *state,
+                 const PolicyParams *params, int64_t now_us);
+
 /*
  * plan_make: one row per server in the same order.
+ * @rows:        (inout): as plan_row() begins them
  * @allocations: where the allocation wants each server
  * @tracks:      (inout): settling times, and what was tried; what is in force enters by plan_carried_out() alone
  */
@@ -166,10 +173,10 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
                    const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
                    const PolicyParams *params, int64_t now_us, PlanScratch *scratch, PlanRow *rows);
 
-/* plan_expected_bytes: what all bursts together will touch within a reaction time: as good as asked for already.
- * Nothing of one whose residency has not been looked at for burst_quiet_us. */
-uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *tracks, size_t n,
-                             const PolicyParams *params, int64_t now_us);
+/* plan_expected_of: what a server's burst will touch within a reaction time: as good as asked for already. Nothing of one
+ * whose residency has not been looked at for burst_quiet_us. */
+uint64_t plan_expected_of(const ServerFacts *facts, const BurstState *burst, const PolicyParams *params,
+                          int64_t now_us);
 
 /*
  * What became of a row; told once for each, or never. Of a row that nothing is told of it is taken that it may still be

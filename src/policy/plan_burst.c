@@ -119,19 +119,13 @@ static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *s
     return n_moving;
 }
 
-uint64_t plan_expected_bytes(const ServerFacts *servers, const ServerTrack *tracks, size_t n,
-                             const PolicyParams *params, int64_t now_us)
+uint64_t plan_expected_of(const ServerFacts *facts, const BurstState *burst, const PolicyParams *params,
+                          int64_t now_us)
 {
-    uint64_t expected = 0;
-    for (size_t i = 0; i < n; i++) {
-        const BurstState *burst = &tracks[i].burst;
-        bool seen = burst->bursting && now_us - burst->looked_us < params->burst_quiet_us;
-        bool grows = seen && servers[i].fixed == FIXED_NO && burst->boot_count == servers[i].boot_count &&
-                     now_us >= burst->cache_until_us;
-        if (grows)
-            expected = u64_add_sat(expected, burst_expected_bytes(burst, params));
-    }
-    return expected;
+    bool seen = burst->bursting && now_us - burst->looked_us < params->burst_quiet_us;
+    bool grows = seen && facts->fixed == FIXED_NO && burst->boot_count == facts->boot_count &&
+                 now_us >= burst->cache_until_us;
+    return grows ? burst_expected_bytes(burst, params) : 0;
 }
 
 size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,

@@ -58,12 +58,14 @@ static size_t order_donors(Beat *beat)
 {
     uint32_t starts[IDLE_STEPS] = {0};
     uint32_t *found = beat->scratch->index;
+    uint64_t *step = beat->scratch->bytes;
     size_t n_found = 0;
     for (size_t i = 0; i < beat->n; i++) {
         if (!may_give(beat, i))
             continue;
+        step[n_found] = IDLE_STEPS - 1 - u64_min(idleness(beat, i), IDLE_STEPS - 1);
+        starts[step[n_found]]++;
         found[n_found++] = (uint32_t)i;
-        starts[IDLE_STEPS - 1 - u64_min(idleness(beat, i), IDLE_STEPS - 1)]++;
     }
     uint32_t sum = 0;
     for (size_t k = 0; k < IDLE_STEPS; k++) {
@@ -71,10 +73,8 @@ static size_t order_donors(Beat *beat)
         starts[k] = sum;
         sum += count;
     }
-    for (size_t k = 0; k < n_found; k++) {
-        size_t step = IDLE_STEPS - 1 - u64_min(idleness(beat, found[k]), IDLE_STEPS - 1);
-        beat->scratch->donors[starts[step]++] = found[k];
-    }
+    for (size_t k = 0; k < n_found; k++)
+        beat->scratch->donors[starts[step[k]]++] = found[k];
     return n_found;
 }
 
@@ -133,7 +133,7 @@ static uint64_t take(uint64_t *wanted, uint64_t bytes)
  * speed before anybody has to wait for them. */
 static uint64_t about_to_be_needed(const Beat *beat)
 {
-    uint64_t expected = plan_expected_bytes(beat->servers, beat->tracks, beat->n, beat->params, beat->now_us);
+    uint64_t expected = beat->scratch->expected_bytes;
     if (expected == 0)
         return 0;
     return u64_sub_sat(u64_add_sat(beat->host->slack_bytes, expected), beat->free_bytes);

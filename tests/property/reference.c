@@ -93,8 +93,9 @@ void reference_allocate(const World *world, long double *ret_share)
     for (int number = 0; number < 4; number++) {
         long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
         if (number == 3)
-            tier_budget -= plan_expected_bytes(world->facts, world->tracks, (size_t)world->n, &world->params,
-                                               world->now_us);
+            for (int k = 0; k < world->n; k++)
+                tier_budget -= plan_expected_of(&world->facts[k], &world->tracks[k].burst, &world->params,
+                                                world->now_us);
         long double sum = 0;
         for (int k = 0; k < world->n; k++) {
             bool pinned = world->facts[k].fixed != FIXED_NO || hold_pins(world->decision->rows[k].hold);
