@@ -4,8 +4,8 @@
  * A tier lifts every server from low to at most high so that the smallest share per weight is as large as it
  * can be: share_i = clamp(level * weight_i, low_i, high_i) with the one level that uses up the budget
  * (Bertsekas & Gallager, Data Networks, section 6.5; weights and floors as in Waldspurger OSDI'02).
- * The level is found by bisection over the servers not yet decided, which shrink with each halving: O(n log
- * n) at worst.
+ * The level is found by regula falsi over the servers not yet decided, one step in three a halving: O(n log n)
+ * at worst.
  */
 #pragma once
 #include "policy/facts.h"
