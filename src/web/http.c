@@ -32,6 +32,26 @@ static const char *header_of(struct MHD_Connection *connection, const char *name
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+typedef struct {
+    const char *name, *last;
+} LastHeader;
+
+static enum MHD_Result keep_last(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    LastHeader *header = cls;
+    if (g_ascii_strcasecmp(name, header->name) == 0)
+        header->last = value;
+    return MHD_YES;
+}
+
+/* Of a header that comes more than once the last: a proxy may add its own line below those that the client sent. */
+static const char *last_header_of(struct MHD_Connection *connection, const char *name)
+{
+    LastHeader header = {.name = name};
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, keep_last, &header);
+    return header.last;
+}
+
 static HttpRequest *request_new(HttpServer *server, struct MHD_Connection *connection, const char *url,
                                 const char *method)
 {
@@ -49,8 +69,8 @@ static HttpRequest *request_new(HttpServer *server, struct MHD_Connection *conne
         .origin = header_of(connection, "Origin"),
         .fetch_site = header_of(connection, "Sec-Fetch-Site"),
         .requested_with = header_of(connection, "X-Requested-With"),
-        .forwarded_for = header_of(connection, "X-Forwarded-For"),
-        .forwarded_proto = header_of(connection, "X-Forwarded-Proto"),
+        .forwarded_for = last_header_of(connection, "X-Forwarded-For"),
+        .forwarded_proto = last_header_of(connection, "X-Forwarded-Proto"),
     };
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
