@@ -4,12 +4,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/address.h"
 #include "base/error.h"
 #include "web/http_private.h"
 
 /* Event streams are connections, too: 500 of them and as many again for requests. */
 #define CONNECTIONS_LIMIT 1500
-/* One address away from this host: several people behind one router. */
+/* One source (address_source()) away from this host: several people behind one router. */
 #define CONNECTIONS_A_PEER 100
 /* The whole head of a request, and what MHD needs to answer it. */
 #define CONNECTION_MEMORY_BYTES ((size_t)24 * 1024)
@@ -90,11 +91,12 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *address, sock
     if (is_loopback(peer) || (server->proxies && g_strv_contains((const char *const *)server->proxies, peer)))
         return MHD_YES;
     guint n = 0;
+    g_autofree char *source = address_source(peer);
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, server->connections);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        n += strcmp(((HttpConnection *)value)->peer, peer) == 0 ? 1 : 0;
+        n += strcmp(((HttpConnection *)value)->source, source) == 0 ? 1 : 0;
     return n < CONNECTIONS_A_PEER ? MHD_YES : MHD_NO;
 }
 
@@ -102,6 +104,7 @@ static void connection_free(gpointer data)
 {
     HttpConnection *connection = data;
     g_free(connection->peer);
+    g_free(connection->source);
     g_free(connection);
 }
 
@@ -123,6 +126,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     HttpConnection *known = g_new0(HttpConnection, 1);
     known->fd = fd;
     known->peer = address ? address_text(address->client_addr) : g_strdup("unknown");
+    known->source = address_source(known->peer);
     known->idle_since_us = g_get_monotonic_time();
     g_hash_table_replace(server->connections, GINT_TO_POINTER(fd), known);
 }

@@ -555,6 +555,27 @@ static void test_flood(House *house, gconstpointer data)
     close(flood);
 }
 
+/* One that has a whole /64 is one source still: the fifth attempt at the same time is one too many, wherever in it. */
+static void test_ipv6_source(House *house, gconstpointer data)
+{
+    add_user(house, "alice", "owner");
+    static const char *const FROM[] = {"2001:db8::1", "2001:db8::2:1", "2001:DB8::3", "2001:db8::4",
+                                       "2001:db8::ffff:5"};
+    for (guint i = 0; i < G_N_ELEMENTS(FROM); i++) {
+        g_autofree char *line =
+            g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"login\",\"from\":\"%s\",\"params\":"
+                            "{\"user\":\"alice\",\"password\":\"guess %u\"}}\n",
+                            FROM[i], i);
+        say(house->fd, line);
+    }
+    guint refused = 0;
+    for (guint i = 0; i < G_N_ELEMENTS(FROM); i++) {
+        g_autoptr(json_t) answer = hear(house);
+        refused += g_strcmp0(kind_of(answer), "rate-limited") == 0;
+    }
+    g_assert_cmpuint(refused, ==, 1);
+}
+
 /* An owner hears of his own servers only, and nothing of the host; nothing at all once the token is revoked. */
 static void test_events(House *house, gconstpointer data)
 {
@@ -641,6 +662,7 @@ int main(int argc, char **argv)
     ADD("audit", test_audit);
     ADD("bad-words", test_bad_words);
     ADD("flood", test_flood);
+    ADD("ipv6-source", test_ipv6_source);
     ADD("events", test_events);
     g_test_add_func("/accounts/limiter", test_limiter);
     return g_test_run();
