@@ -82,3 +82,5 @@ HttpStream *http_stream(HttpRequest *request, const char *type);
 gboolean http_stream_send(HttpStream *stream, GBytes *bytes, gsize limit_bytes);
 /* http_stream_end: what is queued is still sent; then the connection ends. */
 void http_stream_end(HttpStream *stream);
+/* http_stream_is_left: its client has hung up; it is told gone only once something cannot be sent. */
+gboolean http_stream_is_left(const HttpStream *stream);
