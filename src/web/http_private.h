@@ -17,6 +17,7 @@ struct HttpServer {
     GHashTable *connections; /* socket -> HttpConnection */
     GHashTable *requests;    /* HttpRequest, those that are open */
     guint sweep_timer;
+    int64_t body_limit_us;
 };
 
 /* One TCP connection: how long it has been without a whole request. */
