@@ -25,7 +25,7 @@ static gboolean read_role(const Call *call, Role *ret, GError **error)
     return FALSE;
 }
 
-/* Not by call_text(): a password may have any character. */
+/* Not by call_text(): password_check() says more of what would be right. */
 static gboolean read_password(const Call *call, const char **ret, GError **error)
 {
     return json_member_string(call->params, "password", TRUE, ret, error) && password_check(*ret, error);
