@@ -1,8 +1,55 @@
-/* Accounts and what is limited for them: attempts to log in, refusals in the audit. */
+/* Accounts and what is limited for them: attempts to log in, refusals in the audit, tokens. */
 #include <string.h>
 #include <unistd.h>
 #include "accounts_rig.h"
 #include "control/limiter.h"
+#include "store/tokens.h"
+
+static guint tokens_of(json_t *account)
+{
+    g_assert_true(json_is_integer(json_object_get(account, "tokens")));
+    return (guint)json_integer_value(json_object_get(account, "tokens"));
+}
+
+/* A new password ends sessions; of the tokens it says how many are left, and ends them only when asked to. */
+static void test_password_and_tokens(House *house, gconstpointer data)
+{
+    g_autofree char *token = owner_token(house);
+    add_user(house, "bob", "owner");
+    json_decref(ask_well(house, NULL, "token_add", "{\"label\":\"bob's\",\"user\":\"bob\"}"));
+    json_decref(ask_well(house, NULL, "token_add",
+                         "{\"label\":\"short\",\"user\":\"alice\",\"expires_in_seconds\":1}"));
+    rig_pass(1200);
+    g_autoptr(json_t) kept =
+        ask_well(house, NULL, "user_password", "{\"name\":\"alice\",\"password\":\"a new horse\"}");
+    g_assert_cmpuint(tokens_of(kept), ==, 1);
+    json_decref(ask_well(house, token, "whoami", "{}"));
+    ask_badly(house, token, "user_password",
+              "{\"password\":\"" PASSWORD "\",\"current\":\"a new horse\",\"revoke_tokens\":1}", "invalid",
+              "revoke_tokens");
+    g_autoptr(json_t) none =
+        ask_well(house, token, "user_password",
+                 "{\"password\":\"" PASSWORD "\",\"current\":\"a new horse\",\"revoke_tokens\":true}");
+    g_assert_cmpuint(tokens_of(none), ==, 0);
+    ask_badly(house, token, "whoami", "{}", "unauthenticated", "log in again");
+    g_autoptr(json_t) bobs = ask_well(house, NULL, "token_list", "{\"user\":\"bob\"}");
+    g_assert_cmpuint(json_array_size(json_object_get(bobs, "tokens")), ==, 1);
+}
+
+static void test_too_many_tokens(House *house, gconstpointer data)
+{
+    add_user(house, "alice", "owner");
+    for (guint i = 0; i < TOKENS_PER_ACCOUNT; i++)
+        json_decref(ask_well(house, NULL, "token_add",
+                             i ? "{\"label\":\"x\",\"user\":\"alice\"}"
+                               : "{\"label\":\"x\",\"user\":\"alice\",\"expires_in_seconds\":1}"));
+    rig_pass(1200);
+    json_decref(ask_well(house, NULL, "token_add", "{\"label\":\"in its place\",\"user\":\"alice\"}"));
+    ask_badly(house, NULL, "token_add", "{\"label\":\"x\",\"user\":\"ALICE\"}", "conflict",
+              "alice has 100 tokens");
+    add_user(house, "bob", "owner");
+    json_decref(ask_well(house, NULL, "token_add", "{\"label\":\"x\",\"user\":\"bob\"}"));
+}
 
 /* How many of the audit's entries are @who's and have @part in their result. */
 static guint count_refusals(House *house, const char *who, const char *part)
@@ -164,6 +211,8 @@ static void test_refusals(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    ADD("password-and-tokens", test_password_and_tokens);
+    ADD("too-many-tokens", test_too_many_tokens);
     ADD("refusals-without-end", test_refusals_without_end);
     ADD("flood", test_flood);
     ADD("ipv6-source", test_ipv6_source);
