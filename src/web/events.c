@@ -12,7 +12,7 @@
 /* A daemon that could not subscribe just now is asked again. */
 #define RETRY_MS 2000
 /* When there are too many streams. */
-#define CROWD_RETRY_S "10"
+#define CROWD_RETRY_S 10
 
 typedef struct Feed Feed;
 
@@ -212,31 +212,37 @@ static void drop_left(Feed *feed)
     }
 }
 
+static void refuse_crowd(HttpRequest *request, int status, const char *kind, const char *detail)
+{
+    g_autofree char *seconds = g_strdup_printf("%d", CROWD_RETRY_S);
+    g_autoptr(json_t) more = json_pack("{s:i}", "retry_after_s", CROWD_RETRY_S);
+    http_add_header(request, "Retry-After", seconds);
+    http_problem(request, status, kind, detail, more);
+}
+
 /* FALSE when the request has been answered with why not. */
 static gboolean may_join(WebEvents *events, HttpRequest *request, const char *account)
 {
     guint allowed = streams_allowed(account);
     Feed *feed = g_hash_table_lookup(events->feeds, account);
-    if (feed && feed->streams->len >= allowed)
-        drop_left(feed); /* which may have been the last of the feed, too */
-    feed = g_hash_table_lookup(events->feeds, account);
+    if (feed && feed->streams->len >= allowed) {
+        drop_left(feed); /* which ends the feed, too, when all of them had left */
+        feed = g_hash_table_lookup(events->feeds, account);
+    }
     if (feed && feed->streams->len >= allowed) {
         g_autofree char *detail = g_strdup_printf(
             "this account has %u event streams open already, as many as it may have; close one (a tab of the "
             "dashboard, a program), then try again",
             feed->streams->len);
-        http_add_header(request, "Retry-After", CROWD_RETRY_S);
-        http_problem(request, 429, "rate-limited", detail, NULL);
+        refuse_crowd(request, 429, "rate-limited", detail);
         return FALSE;
     }
     if (feed || g_hash_table_size(events->feeds) < WEB_WATCHERS_MAX)
         return TRUE;
-    http_add_header(request, "Retry-After", CROWD_RETRY_S);
-    http_problem(
+    refuse_crowd(
         request, 503, "unavailable",
         "too many accounts watch events at this moment; everything else works: ask for what you need "
-        "(GET /api/v1/servers), and try again later",
-        NULL);
+        "(GET /api/v1/servers), and try again later");
     return FALSE;
 }
 

@@ -216,10 +216,12 @@ static void test_streams_of_one(House *house, gconstpointer data)
     connect_link(house);
     for (guint i = 0; i < WEB_STREAMS_OF_OWNER; i++)
         assert_watches(house, "owner", "alice");
-    g_autofree char *refused = watch(house, "owner", "alice");
+    g_autofree char *refused = ask(house, "GET /api/v1/events", TOKEN, "");
     assert_says(refused, "HTTP/1.1 429 ");
     assert_says(refused, "application/problem+json");
-    assert_says(refused, "Retry-After: ");
+    assert_says(refused, "Retry-After: 10\r\n");
+    assert_says(refused, "\"retry_after_s\":10");
+    assert_says(refused, "this account has 20 event streams open already");
     assert_watches(house, "owner", "bob");
     for (guint i = 0; i < WEB_STREAMS_OF_OWNER + 1; i++)
         assert_watches(house, "operator", "root");
@@ -235,9 +237,10 @@ static void test_watchers(House *house, gconstpointer data)
         g_autofree char *name = g_strdup_printf("user%u", i);
         assert_watches(house, "owner", name);
     }
-    g_autofree char *refused = watch(house, "owner", "late");
+    g_autofree char *refused = ask(house, "GET /api/v1/events", TOKEN, "");
     assert_says(refused, "HTTP/1.1 503 ");
-    assert_says(refused, "Retry-After: ");
+    assert_says(refused, "Retry-After: 10\r\n");
+    assert_says(refused, "too many accounts watch");
     assert_watches(house, "owner", "user0");
     g_autofree char *other = ask(house, "GET /api/v1/servers/a", TOKEN, "");
     assert_says(other, "HTTP/1.1 200 ");
