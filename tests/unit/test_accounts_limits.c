@@ -164,8 +164,8 @@ static void test_limiter(void)
     for (guint i = 0; i < 20; i++)
         limiter_failed(limiter, "bob", "evil", now_us);
     g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us), ==, 60);
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us + 59 * G_USEC_PER_SEC), ==, 1);
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us + 60 * G_USEC_PER_SEC), ==, 0);
+    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us + INT64_C(59) * G_USEC_PER_SEC), ==, 1);
+    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us + INT64_C(60) * G_USEC_PER_SEC), ==, 0);
     /* From many places against one account: strangers wait, who is known to it does not. */
     for (guint i = 0; i < 10; i++) {
         g_autofree char *source = g_strdup_printf("bot-%u", i);

@@ -14,7 +14,7 @@
 #include "web/link.h"
 #include "web/web.h"
 
-#define PATIENCE_US (20 * G_USEC_PER_SEC)
+#define PATIENCE_US (INT64_C(20) * G_USEC_PER_SEC)
 
 typedef struct {
     char *folder, *path;
