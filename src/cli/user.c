@@ -14,6 +14,7 @@
 static const CliOption user_options[] = {
     {"role", 'r', "ROLE", "of a new account: owner (the default) or operator"},
     {"password-file", 'p', "PATH", "read the password from the first line of this file; - is standard input"},
+    {"revoke-tokens", 'R', NULL, "with a new password: revoke the account's tokens, too"},
     {0},
 };
 
@@ -102,16 +103,29 @@ static int print_users(Cli *cli)
     return CLI_OK;
 }
 
+/* A new password alone does not end what stands for the account in programs. */
+static void print_tokens_left(Cli *cli, const char *name, json_int_t tokens)
+{
+    if (tokens <= 0)
+        return;
+    fprintf(cli->out,
+            "%" JSON_INTEGER_FORMAT " %s of it %s valid: \"aerostat token list --user %s\" shows them, and "
+            "--revoke-tokens\nwith a new password revokes them.\n",
+            tokens, tokens == 1 ? "token" : "tokens", tokens == 1 ? "stays" : "stay", name);
+}
+
 static int finish(Cli *cli, const char *method, json_t *params, const char *done)
 {
     g_autoptr(json_t) result = cli_call(cli, method, params);
     if (result == NULL)
         return CLI_FAILED;
     g_autofree char *clean = text_clean(cli_operand(cli, 1));
-    if (cli->json)
+    if (cli->json) {
         cli_print_json(cli, result, FALSE);
-    else
-        fprintf(cli->out, "%s: %s\n", clean, done);
+        return CLI_OK;
+    }
+    fprintf(cli->out, "%s: %s\n", clean, done);
+    print_tokens_left(cli, clean, json_integer_value(json_object_get(result, "tokens")));
     return CLI_OK;
 }
 
@@ -150,8 +164,11 @@ static int run_user(Cli *cli)
     json_t *params = json_pack("{s:o}", "name", value);
     if (strcmp(verb, "remove") == 0)
         return finish(cli, "user_remove", params, "removed; its servers stay, without an owner");
-    if (strcmp(verb, "password") == 0)
+    gboolean revoke = cli_value(cli, "revoke-tokens") != NULL;
+    if (strcmp(verb, "password") == 0) {
+        json_object_set_new(params, "revoke_tokens", json_boolean(revoke));
         return with_password(cli, params, "user_password", "it has a new password");
+    }
     const char *role = cli_value(cli, "role");
     json_object_set_new(params, "role", json_string(role != NULL ? role : "owner"));
     return with_password(cli, params, "user_add", "added");
@@ -168,11 +185,11 @@ const CliVerb verb_user = {
         "Accounts for the dashboard and for tokens. An owner sees and changes only the servers that are his\n"
         "(aerostat own), an operator everything. The password is asked for, or read from a file, and never "
         "an\n"
-        "argument.\n\n"
+        "argument. A new password ends the account's sessions; its tokens only with --revoke-tokens.\n\n"
         "Examples:\n"
         "  aerostat user add alice\n"
         "  aerostat user add bob --role operator --password-file /root/bob\n"
-        "  aerostat user password alice\n"
+        "  aerostat user password alice --revoke-tokens\n"
         "  aerostat user list",
     .run = run_user,
 };

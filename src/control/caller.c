@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <pwd.h>
 #include <string.h>
+#include "base/address.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "control/caller.h"
@@ -87,8 +88,11 @@ gboolean caller_identify(const ControlRequest *request, Store *store, ControlCal
 
 char *caller_source(const ControlRequest *request)
 {
-    if (request->from && request->peer->relays)
-        return source_of(request);
+    if (request->from && request->peer->relays) {
+        g_autofree char *source = address_source(request->from);
+        g_autofree char *clean = error_printable(source, -1, 64);
+        return g_strconcat("web ", clean, NULL);
+    }
     return g_strdup_printf("uid %u", (unsigned)request->peer->uid);
 }
 

@@ -22,7 +22,8 @@ gboolean caller_identify(const ControlRequest *request, Store *store, ControlCal
 void caller_clear(ControlCaller *caller);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ControlCaller, caller_clear)
 
-/* caller_source: (transfer full) whose attempts count together: an address that the web server names, or a local user. */
+/* caller_source: (transfer full) whose attempts count together: an address that the web server names (see
+ * address_source()), or a local user. */
 char *caller_source(const ControlRequest *request);
 
 /* caller_may_see: whether a server of this id is the caller's to know of. */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "control/method.h"
+#include "control/refusals.h"
 
 /* A new file of methods adds its table here. */
 const MethodTable *const METHOD_TABLES[] = {
@@ -117,10 +118,38 @@ static gboolean find_server(Call *call, GError **error)
 
 #define REFUSED_NAME_CHARS 80
 
+static void audit_unwritten(Call *call, const char *result)
+{
+    AuditEntry entry = call_audit(call, NULL, NULL, NULL);
+    entry.server_id = NULL; /* they were about any server */
+    entry.result = result;
+    store_audit_later(call->store, &entry);
+}
+
+/* Whether this one is written down; who is refused without end would otherwise fill the store. */
+static gboolean is_written(Call *call)
+{
+    guint left = 0;
+    RefusalFate fate = call->context->refusals ? refusals_take(call->context->refusals, call->caller->who,
+                                                               g_get_monotonic_time(), &left)
+                                               : REFUSAL_WRITE;
+    if (left > 0) {
+        g_autofree char *result = g_strdup_printf("%s: %u refusals before this were not recorded",
+                                                  error_code_name(AEROSTAT_ERROR_RATE_LIMITED), left);
+        audit_unwritten(call, result);
+    }
+    if (fate == REFUSAL_LAST) {
+        g_autofree char *result = g_strdup_printf("%s: more refusals were not recorded",
+                                                  error_code_name(AEROSTAT_ERROR_RATE_LIMITED));
+        audit_unwritten(call, result);
+    }
+    return fate == REFUSAL_WRITE;
+}
+
 /* Refusals are written down, too; on the worker, since anybody can cause them. Who is nobody is left to the log in. */
 static void audit_refusal(Call *call, const GError *error)
 {
-    if (!call->store || !call->row->changes || call->caller->role == ROLE_NONE)
+    if (!call->store || !call->row->changes || call->caller->role == ROLE_NONE || !is_written(call))
         return;
     const char *asked = json_string_value(json_object_get(call->params, "name"));
     /* Anything may have been asked for: what is kept of it is enough to know it by. */

@@ -6,10 +6,11 @@
 
 /* What the methods work on; all borrowed. */
 typedef struct {
-    Engine *engine;        /* NULL until it stands */
-    Store *store;          /* (nullable) */
-    struct Login *login;   /* (nullable) login.h */
-    struct Manage *manage; /* (nullable) manage/manage.h */
+    Engine *engine;            /* NULL until it stands */
+    Store *store;              /* (nullable) */
+    struct Login *login;       /* (nullable) login.h */
+    struct Manage *manage;     /* (nullable) manage/manage.h */
+    struct Refusals *refusals; /* (nullable: all are written) refusals.h */
 } MethodsContext;
 
 /* methods_dispatch: a ControlDispatch; @user_data is a MethodsContext *. */

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "control/login.h"
 #include "control/method.h"
+#include "store/tokens.h"
 
 #define NAME_MAX_BYTES 256
 
@@ -25,7 +26,7 @@ static gboolean read_role(const Call *call, Role *ret, GError **error)
     return FALSE;
 }
 
-/* Not by call_text(): a password may have any character. */
+/* Not by call_text(): password_check() says more of what would be right. */
 static gboolean read_password(const Call *call, const char **ret, GError **error)
 {
     return json_member_string(call->params, "password", TRUE, ret, error) && password_check(*ret, error);
@@ -107,6 +108,18 @@ static const char *target_account(const Call *call)
     return name ? name : call->caller->account;
 }
 
+/* The account, and how many tokens still stand for it: a new password alone does not end them. */
+static json_t *account_with_tokens(const Call *call, const char *name, GError **error)
+{
+    guint tokens = 0;
+    if (!store_token_count(call->store, name, g_get_real_time(), &tokens, error))
+        return NULL;
+    json_t *account = account_now(call, name, error);
+    if (account)
+        json_object_set_new(account, "tokens", json_integer(tokens));
+    return account;
+}
+
 static void on_next_hash(const char *hash, const GError *problem, gpointer user_data)
 {
     Pending *pending = user_data;
@@ -115,10 +128,11 @@ static void on_next_hash(const char *hash, const GError *problem, gpointer user_
     const char *name = target_account(call);
     gboolean own = call->caller->account && g_ascii_strcasecmp(call->caller->account, name) == 0;
     const guint8 *keep = own && g_str_equal(call->caller->via, "session") ? call->caller->digest : NULL;
-    AuditEntry audit = call_audit(call, name, NULL, NULL);
+    gboolean revoke = json_is_true(json_object_get(call->params, "revoke_tokens"));
+    AuditEntry audit = call_audit(call, name, NULL, revoke ? "{\"revoke_tokens\":true}" : NULL);
     json_t *result = NULL;
-    if (hash && store_account_set_password(call->store, name, hash, keep, &audit, &error))
-        result = account_now(call, name, &error);
+    if (hash && store_account_set_password(call->store, name, hash, keep, revoke, &audit, &error))
+        result = account_with_tokens(call, name, &error);
     pending_finish(pending, result, error);
 }
 
@@ -148,12 +162,22 @@ static gboolean needs_current(const Call *call, const char *name)
     return call->caller->account && g_ascii_strcasecmp(call->caller->account, name) == 0;
 }
 
+static gboolean read_revoke(const Call *call, GError **error)
+{
+    GError *problem = NULL;
+    gboolean revoke = FALSE;
+    json_member_bool(call->params, "revoke_tokens", FALSE, &revoke, &problem);
+    if (problem)
+        g_propagate_error(error, problem);
+    return problem == NULL;
+}
+
 static json_t *method_user_password(Call *call, GError **error)
 {
     const char *name = NULL, *password = NULL, *current = NULL;
     if (!call_needs_store(call, error) || !call_text(call, "name", FALSE, NAME_MAX_BYTES, &name, error) ||
         !read_password(call, &password, error) ||
-        !call_text(call, "current", FALSE, PASSWORD_MAX_BYTES, &current, error))
+        !call_text(call, "current", FALSE, PASSWORD_MAX_BYTES, &current, error) || !read_revoke(call, error))
         return NULL;
     name = target_account(call);
     if (!name) {

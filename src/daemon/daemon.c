@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "control/login.h"
 #include "control/methods.h"
+#include "control/refusals.h"
 #include "engine/engine.h"
 #include "manage/manage.h"
 #include "store/store.h"
@@ -129,7 +130,9 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     engine = engine_new(&options);
     g_autoptr(Login) login = login_new(store);
     methods.store = store;
+    g_autoptr(Refusals) refusals = refusals_new();
     methods.login = login;
+    methods.refusals = refusals;
     methods.engine = engine;
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
     add_backends(engine, config);

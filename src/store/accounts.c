@@ -68,6 +68,7 @@ typedef struct {
     Role role;
     const char *password_hash;
     const guint8 *keep_session;
+    gboolean revoke_tokens;
 } AccountWrite;
 
 static gboolean insert_account(Store *store, gpointer data, GError **error)
@@ -133,14 +134,21 @@ static gboolean update_password(Store *store, gpointer data, GError **error)
         return FALSE;
     if (sqlite3_changes(store->db) == 0)
         return no_account(write->name, error);
+    if (write->revoke_tokens &&
+        !database_exec(store->db, error, "DELETE FROM tokens WHERE account = ?", "t", write->name))
+        return FALSE;
     return database_exec(store->db, error, "DELETE FROM sessions WHERE account = ? AND digest <> ?", "td",
                          write->name, write->keep_session ? write->keep_session : NONE);
 }
 
 gboolean store_account_set_password(Store *store, const char *name, const char *password_hash,
-                                    const guint8 *keep_session, const AuditEntry *audit, GError **error)
+                                    const guint8 *keep_session, gboolean revoke_tokens,
+                                    const AuditEntry *audit, GError **error)
 {
-    AccountWrite write = {.name = name, .password_hash = password_hash, .keep_session = keep_session};
+    AccountWrite write = {.name = name,
+                          .password_hash = password_hash,
+                          .keep_session = keep_session,
+                          .revoke_tokens = revoke_tokens};
     return store_change(store, update_password, &write, audit, error);
 }
 

@@ -31,9 +31,11 @@ gboolean store_account_add(Store *store, const char *name, Role role, const char
                            const AuditEntry *audit, GError **error);
 /* Its sessions, tokens and ownerships go with it; the servers stay, with no owner. */
 gboolean store_account_remove(Store *store, const char *name, const AuditEntry *audit, GError **error);
-/* Ends all sessions of the account but the one with @keep_session (nullable, a digest of secret.h). */
+/* Ends all sessions of the account but the one with @keep_session (nullable, a digest of secret.h), and, with
+ * @revoke_tokens, all of its tokens. */
 gboolean store_account_set_password(Store *store, const char *name, const char *password_hash,
-                                    const guint8 *keep_session, const AuditEntry *audit, GError **error);
+                                    const guint8 *keep_session, gboolean revoke_tokens,
+                                    const AuditEntry *audit, GError **error);
 /* (transfer full) NULL with AEROSTAT_ERROR_NOT_FOUND. */
 Account *store_account(Store *store, const char *name, GError **error);
 /* (transfer full) the stored hash; NULL without error when there is no such account. */

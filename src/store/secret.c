@@ -30,6 +30,14 @@ gboolean password_check(const char *password, GError **error)
                     "the password is too short; at least %d characters of UTF-8", PASSWORD_MIN_CHARS);
         return FALSE;
     }
+    for (const char *c = password; *c; c++)
+        if (g_ascii_iscntrl(*c)) {
+            g_set_error(
+                error, AEROSTAT_ERROR, AEROSTAT_ERROR_INVALID,
+                "the password has a control character (a tab, a line's end, ...), which cannot be typed "
+                "when logging in; leave it out");
+            return FALSE;
+        }
     return TRUE;
 }
 

@@ -7,7 +7,7 @@
 #define PASSWORD_MIN_CHARS 8
 #define PASSWORD_MAX_BYTES 1024
 
-/* password_check: long enough and not endless; AEROSTAT_ERROR_INVALID says what would be right. */
+/* password_check: long enough and not endless, and of characters that a login takes; AEROSTAT_ERROR_INVALID says what would be right. */
 gboolean password_check(const char *password, GError **error);
 
 /* password_hash: (transfer full); takes 64 MiB and about a tenth of a second: never on the engine's thread.

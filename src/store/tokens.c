@@ -21,9 +21,50 @@ typedef struct {
     const guint8 *digest;
 } SecretWrite;
 
+static gboolean count_tokens(Store *store, const char *account, int64_t after_us, guint *ret, GError **error)
+{
+    GError *problem = NULL;
+    g_autoptr(sqlite3_stmt) row = database_query(
+        store->db, error, "SELECT count(*) FROM tokens WHERE account = ? AND coalesce(expires_us > ?, TRUE)",
+        "ti", account, after_us);
+    if (!row)
+        return FALSE;
+    if (database_step(store->db, row, &problem))
+        *ret = (guint)sqlite3_column_int64(row, 0);
+    if (problem)
+        g_propagate_error(error, problem);
+    return problem == NULL;
+}
+
+gboolean store_token_count(Store *store, const char *account, int64_t now_us, guint *ret, GError **error)
+{
+    return count_tokens(store, account, now_us, ret, error);
+}
+
+static gboolean make_room(Store *store, const char *account, GError **error)
+{
+    guint n = 0;
+    if (!count_tokens(store, account, G_MININT64, &n, error))
+        return FALSE;
+    if (n < TOKENS_PER_ACCOUNT)
+        return TRUE;
+    if (!database_exec(store->db, error, "DELETE FROM tokens WHERE account = ? AND expires_us <= ?", "ti",
+                       account, (int64_t)g_get_real_time()))
+        return FALSE;
+    if (sqlite3_changes(store->db) > 0)
+        return TRUE;
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT,
+                "%s has %u tokens, as many as an account may have; revoke one that is not used any more "
+                "(`aerostat token list` shows when each was used last)",
+                account, n);
+    return FALSE;
+}
+
 static gboolean insert_token(Store *store, gpointer data, GError **error)
 {
     SecretWrite *write = data;
+    if (!make_room(store, write->account, error))
+        return FALSE;
     if (!database_exec(store->db, error,
                        "INSERT INTO tokens (digest, label, account, created_us, expires_us)"
                        " VALUES (?, ?, ?, ?, nullif(?, 0))",

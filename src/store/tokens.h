@@ -12,12 +12,18 @@ typedef struct {
 void token_free(Token *token);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Token, token_free)
 
-/* @expires_us: Unix time, 0 for never. Returns the id, 0 with an error. */
+/* Those that have expired make room. */
+#define TOKENS_PER_ACCOUNT 100
+
+/* @expires_us: Unix time, 0 for never. Returns the id, 0 with an error: AEROSTAT_ERROR_CONFLICT when the account has
+ * TOKENS_PER_ACCOUNT already. */
 int64_t store_token_add(Store *store, const char *account, const char *label,
                         const guint8 digest[DIGEST_BYTES], int64_t expires_us, const AuditEntry *audit,
                         GError **error);
 /* @account: (nullable) only of this one. Sorted by id. (element-type Token) (transfer full) */
 GPtrArray *store_tokens(Store *store, const char *account, GError **error);
+/* store_token_count: how many of @account's are valid at @now_us (Unix time). */
+gboolean store_token_count(Store *store, const char *account, int64_t now_us, guint *ret, GError **error);
 /* AEROSTAT_ERROR_NOT_FOUND when there is none, or it is not @account's (nullable: anybody's). */
 gboolean store_token_revoke(Store *store, int64_t id, const char *account, const AuditEntry *audit,
                             GError **error);

@@ -11,6 +11,8 @@
 #define CALL_TIMEOUT_MS   10000
 /* A daemon that could not subscribe just now is asked again. */
 #define RETRY_MS 2000
+/* When there are too many streams. */
+#define CROWD_RETRY_S 10
 
 typedef struct Feed Feed;
 
@@ -193,6 +195,57 @@ static void on_link(gboolean connected, gpointer user_data)
     feed->subscribed = FALSE;
 }
 
+static guint streams_allowed(const char *account)
+{
+    return g_str_has_prefix(account, "operator ") ? WEB_STREAMS_OF_OPERATOR : WEB_STREAMS_OF_OWNER;
+}
+
+/* A quiet stream learns late that its client has gone: a page that is loaded again and again must not use up its own. */
+static void drop_left(Feed *feed)
+{
+    for (guint i = feed->streams->len; i > 0; i--) {
+        Stream *stream = feed->streams->pdata[i - 1];
+        if (!stream->stream || !http_stream_is_left(stream->stream))
+            continue;
+        http_stream_end(stream->stream);
+        leave(stream);
+    }
+}
+
+static void refuse_crowd(HttpRequest *request, int status, const char *kind, const char *detail)
+{
+    g_autofree char *seconds = g_strdup_printf("%d", CROWD_RETRY_S);
+    g_autoptr(json_t) more = json_pack("{s:i}", "retry_after_s", CROWD_RETRY_S);
+    http_add_header(request, "Retry-After", seconds);
+    http_problem(request, status, kind, detail, more);
+}
+
+/* FALSE when the request has been answered with why not. */
+static gboolean may_join(WebEvents *events, HttpRequest *request, const char *account)
+{
+    guint allowed = streams_allowed(account);
+    Feed *feed = g_hash_table_lookup(events->feeds, account);
+    if (feed && feed->streams->len >= allowed) {
+        drop_left(feed); /* which ends the feed, too, when all of them had left */
+        feed = g_hash_table_lookup(events->feeds, account);
+    }
+    if (feed && feed->streams->len >= allowed) {
+        g_autofree char *detail = g_strdup_printf(
+            "this account has %u event streams open already, as many as it may have; close one (a tab of the "
+            "dashboard, a program), then try again",
+            feed->streams->len);
+        refuse_crowd(request, 429, "rate-limited", detail);
+        return FALSE;
+    }
+    if (feed || g_hash_table_size(events->feeds) < WEB_WATCHERS_MAX)
+        return TRUE;
+    refuse_crowd(
+        request, 503, "unavailable",
+        "too many accounts watch events at this moment; everything else works: ask for what you need "
+        "(GET /api/v1/servers), and try again later");
+    return FALSE;
+}
+
 static void join(Stream *stream, const char *account)
 {
     WebEvents *events = stream->events;
@@ -237,6 +290,8 @@ static void on_known(const WebAnswer *answer, gpointer user_data)
                      answer->result ? "the daemon does not say who this is" : answer->message, NULL);
         return;
     }
+    if (!may_join(stream->events, request, account))
+        return;
     stream->checked_us = g_get_monotonic_time();
     http_add_header(request, "X-Accel-Buffering", "no");
     stream->stream = http_stream(request, "text/event-stream");

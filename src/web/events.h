@@ -6,6 +6,14 @@
 #include "web/http.h"
 #include "web/link.h"
 
+/* How many streams an account may have open at once: a person's tabs and programs, and none who starves the others. An
+ * operator may put screens on walls, and is who measures this (bench/real/web.py: 500). One more is 429. */
+#define WEB_STREAMS_OF_OWNER    20
+#define WEB_STREAMS_OF_OPERATOR 600
+/* Accounts that watch at once: each has a connection to the daemon, which lets this process have 112 (control/server.c). The
+ * rest is for the link that everything else goes over, and for others on this host. One more is 503. */
+#define WEB_WATCHERS_MAX 80
+
 typedef struct WebEvents WebEvents;
 
 /* web_events_new: @link: borrowed, for asking who somebody is; @socket_path: for the subscriptions' own connections. */

@@ -32,6 +32,26 @@ static const char *header_of(struct MHD_Connection *connection, const char *name
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+typedef struct {
+    const char *name, *last;
+} LastHeader;
+
+static enum MHD_Result keep_last(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    LastHeader *header = cls;
+    if (g_ascii_strcasecmp(name, header->name) == 0)
+        header->last = value;
+    return MHD_YES;
+}
+
+/* Of a header that comes more than once the last: a proxy may add its own line below those that the client sent. */
+static const char *last_header_of(struct MHD_Connection *connection, const char *name)
+{
+    LastHeader header = {.name = name};
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, keep_last, &header);
+    return header.last;
+}
+
 static HttpRequest *request_new(HttpServer *server, struct MHD_Connection *connection, const char *url,
                                 const char *method)
 {
@@ -49,15 +69,17 @@ static HttpRequest *request_new(HttpServer *server, struct MHD_Connection *conne
         .origin = header_of(connection, "Origin"),
         .fetch_site = header_of(connection, "Sec-Fetch-Site"),
         .requested_with = header_of(connection, "X-Requested-With"),
-        .forwarded_for = header_of(connection, "X-Forwarded-For"),
-        .forwarded_proto = header_of(connection, "X-Forwarded-Proto"),
+        .forwarded_for = last_header_of(connection, "X-Forwarded-For"),
+        .forwarded_proto = last_header_of(connection, "X-Forwarded-Proto"),
     };
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     int fd = info ? (int)info->connect_fd : -1;
     request->link = g_hash_table_lookup(server->connections, GINT_TO_POINTER(fd));
-    if (request->link)
+    if (request->link) {
         request->link->idle_since_us = 0;
+        request->link->body_since_us = g_get_monotonic_time();
+    }
     const char *peer = request->link ? request->link->peer : "unknown";
     request->client = web_client_address(peer, (const char *const *)server->proxies, &request->headers);
     request->secure =
@@ -137,6 +159,8 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *connection, con
     }
     if (!request->handed) {
         request->handed = TRUE;
+        if (request->link)
+            request->link->body_since_us = 0;
         request->body = g_byte_array_free_to_bytes(g_steal_pointer(&request->received));
         request->received = g_byte_array_new();
         if (request->too_large)
@@ -159,8 +183,10 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **con_
     HttpRequest *request = *con_cls;
     if (!request)
         return;
-    if (request->link)
+    if (request->link) {
         request->link->idle_since_us = g_get_monotonic_time();
+        request->link->body_since_us = 0;
+    }
     if (request->handed)
         request->server->gone(request, request->server->user_data);
     request_free(request);
@@ -211,7 +237,9 @@ typedef struct {
 static enum MHD_Result on_query(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     QueryWalk *walk = cls;
-    walk->all = walk->each(name, value, walk->user_data);
+    g_autofree char *plain_name = g_uri_unescape_string(name, NULL);
+    g_autofree char *plain_value = value ? g_uri_unescape_string(value, NULL) : NULL;
+    walk->all = walk->each(plain_name ? plain_name : name, plain_value, walk->user_data);
     return walk->all ? MHD_YES : MHD_NO;
 }
 

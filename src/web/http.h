@@ -11,6 +11,7 @@
 #include "web/credential.h"
 
 #define HTTP_BODY_LIMIT_BYTES ((gsize)64 * 1024)
+#define HTTP_BODY_LIMIT_US    INT64_C(30000000)
 
 typedef struct HttpServer HttpServer;
 typedef struct HttpRequest HttpRequest;
@@ -25,6 +26,7 @@ typedef struct {
     const char *address;                     /* "127.0.0.1:8470", "[::1]:8470"; port 0 takes any */
     const char *certificate_file, *key_file; /* (nullable): both or none: TLS */
     const char *const *proxies; /* (nullable), NULL-terminated: addresses whose X-Forwarded-* is believed */
+    int64_t body_limit_us;      /* from a request's head to the end of its body; 0: HTTP_BODY_LIMIT_US */
 } HttpOptions;
 
 /* http_server_new: AEROSTAT_ERROR_UNAVAILABLE when the address cannot be listened on, AEROSTAT_ERROR_INVALID for a
@@ -46,7 +48,8 @@ const char *http_header(const HttpRequest *request, const char *name); /* NULL w
 const char *http_client(const HttpRequest *request);                   /* the person's address */
 gboolean http_is_secure(const HttpRequest *request);
 GBytes *http_body(const HttpRequest *request); /* never NULL */
-/* http_query: calls @each for each decoded parameter until it returns FALSE; returns whether all returned TRUE. */
+/* http_query: calls @each for each parameter, decoded (value NULL where there is none, or it cannot be), until it returns
+ * FALSE; returns whether all returned TRUE. */
 typedef gboolean (*HttpQueryFunc)(const char *name, const char *value, gpointer user_data);
 gboolean http_query(const HttpRequest *request, HttpQueryFunc each, gpointer user_data);
 
@@ -80,5 +83,7 @@ void http_problem(HttpRequest *request, int status, const char *kind, const char
 HttpStream *http_stream(HttpRequest *request, const char *type);
 /* http_stream_send: queues @bytes (a reference is taken). FALSE when more than @limit_bytes wait already: nothing is queued. */
 gboolean http_stream_send(HttpStream *stream, GBytes *bytes, gsize limit_bytes);
+/* http_stream_is_left: its client has hung up; it is told gone only once something cannot be sent. */
+gboolean http_stream_is_left(const HttpStream *stream);
 /* http_stream_end: what is queued is still sent; then the connection ends. */
 void http_stream_end(HttpStream *stream);

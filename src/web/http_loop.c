@@ -4,12 +4,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/address.h"
 #include "base/error.h"
 #include "web/http_private.h"
 
 /* Event streams are connections, too: 500 of them and as many again for requests. */
 #define CONNECTIONS_LIMIT 1500
-/* One address away from this host: several people behind one router. */
+/* One source (address_source()) away from this host: several people behind one router. */
 #define CONNECTIONS_A_PEER 100
 /* The whole head of a request, and what MHD needs to answer it. */
 #define CONNECTION_MEMORY_BYTES ((size_t)24 * 1024)
@@ -17,7 +18,7 @@
 #define QUIET_LIMIT_S 30
 /* From the connection, or the last answer, to the next whole head: a client that drips is closed. */
 #define HEAD_LIMIT_US INT64_C(20000000)
-#define SWEEP_MS      5000
+#define SWEEP_MS      INT64_C(5000)
 
 typedef struct {
     GSource source;
@@ -90,11 +91,12 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *address, sock
     if (is_loopback(peer) || (server->proxies && g_strv_contains((const char *const *)server->proxies, peer)))
         return MHD_YES;
     guint n = 0;
+    g_autofree char *source = address_source(peer);
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, server->connections);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        n += strcmp(((HttpConnection *)value)->peer, peer) == 0 ? 1 : 0;
+        n += strcmp(((HttpConnection *)value)->source, source) == 0 ? 1 : 0;
     return n < CONNECTIONS_A_PEER ? MHD_YES : MHD_NO;
 }
 
@@ -102,6 +104,7 @@ static void connection_free(gpointer data)
 {
     HttpConnection *connection = data;
     g_free(connection->peer);
+    g_free(connection->source);
     g_free(connection);
 }
 
@@ -123,8 +126,17 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     HttpConnection *known = g_new0(HttpConnection, 1);
     known->fd = fd;
     known->peer = address ? address_text(address->client_addr) : g_strdup("unknown");
+    known->source = address_source(known->peer);
     known->idle_since_us = g_get_monotonic_time();
     g_hash_table_replace(server->connections, GINT_TO_POINTER(fd), known);
+}
+
+static gboolean is_late(const HttpServer *server, const HttpConnection *connection, int64_t now_us)
+{
+    if (connection->idle_since_us != 0)
+        return now_us - connection->idle_since_us > HEAD_LIMIT_US;
+    /* MHD's own time-out begins anew with every byte. */
+    return connection->body_since_us != 0 && now_us - connection->body_since_us > server->body_limit_us;
 }
 
 static gboolean on_sweep(gpointer user_data)
@@ -136,7 +148,7 @@ static gboolean on_sweep(gpointer user_data)
     g_hash_table_iter_init(&iter, server->connections);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const HttpConnection *connection = value;
-        if (connection->idle_since_us != 0 && now_us - connection->idle_since_us > HEAD_LIMIT_US)
+        if (is_late(server, connection, now_us))
             shutdown(connection->fd, SHUT_RDWR); /* MHD reads the end and closes it */
     }
     return G_SOURCE_CONTINUE;
@@ -200,6 +212,12 @@ static gboolean read_pem(const char *path, const char *what, char **ret, GError 
     return FALSE;
 }
 
+/* Paths are matched by segment first, and decoded after that; decoded here already, they would be decoded twice. */
+static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text)
+{
+    return strlen(text);
+}
+
 static struct MHD_Daemon *start_daemon(HttpServer *server, int fd, const char *certificate, const char *key)
 {
     struct MHD_OptionItem tls[] = {
@@ -208,12 +226,13 @@ static struct MHD_Daemon *start_daemon(HttpServer *server, int fd, const char *c
         {MHD_OPTION_END, 0, NULL},
     };
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (certificate ? MHD_USE_TLS : 0);
-    return MHD_start_daemon(
-        flags, 0, on_accept, server, http_on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_LIMIT, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)QUIET_LIMIT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_ARRAY, certificate ? tls : tls + 2, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, on_accept, server, http_on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+                            MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)CONNECTIONS_LIMIT, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)QUIET_LIMIT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            CONNECTION_MEMORY_BYTES, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+                            MHD_OPTION_ARRAY, certificate ? tls : tls + 2, MHD_OPTION_END);
 }
 
 static guint port_of(int fd)
@@ -238,7 +257,7 @@ static void attach(HttpServer *server)
     loop->tag = g_source_add_unix_fd(server->source, info->epoll_fd, G_IO_IN);
     g_autoptr(GMainContext) context = g_main_context_ref_thread_default();
     g_source_attach(server->source, context);
-    server->sweep_timer = g_timeout_add(SWEEP_MS, on_sweep, server);
+    server->sweep_timer = g_timeout_add((guint)MIN(SWEEP_MS, server->body_limit_us / 2000), on_sweep, server);
 }
 
 HttpServer *http_server_new(const HttpOptions *options, HttpHandler handler, HttpGone gone,
@@ -258,6 +277,7 @@ HttpServer *http_server_new(const HttpOptions *options, HttpHandler handler, Htt
     server->user_data = user_data;
     server->proxies = g_strdupv((char **)(guintptr)options->proxies);
     server->tls = certificate != NULL;
+    server->body_limit_us = options->body_limit_us ? options->body_limit_us : HTTP_BODY_LIMIT_US;
     server->port = port_of(fd);
     server->connections = g_hash_table_new_full(NULL, NULL, NULL, connection_free);
     server->requests = g_hash_table_new(NULL, NULL);

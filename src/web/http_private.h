@@ -17,13 +17,16 @@ struct HttpServer {
     GHashTable *connections; /* socket -> HttpConnection */
     GHashTable *requests;    /* HttpRequest, those that are open */
     guint sweep_timer;
+    int64_t body_limit_us;
 };
 
 /* One TCP connection: how long it has been without a whole request. */
 typedef struct {
     int fd;
     char *peer;
-    int64_t idle_since_us; /* 0: a request is being answered */
+    char *source;          /* what it is counted by, see address_source() */
+    int64_t idle_since_us; /* 0: a request is being taken or answered */
+    int64_t body_since_us; /* its head was there then, its body is not yet; 0 otherwise */
 } HttpConnection;
 
 struct HttpStream {

@@ -1,4 +1,5 @@
 /* Bodies that go on: a queue of shared texts per client, suspended while there is nothing to send. */
+#include <poll.h>
 #include <string.h>
 #include "web/http_private.h"
 
@@ -61,6 +62,13 @@ gboolean http_stream_send(HttpStream *stream, GBytes *bytes, gsize limit_bytes)
     stream->queued_bytes += g_bytes_get_size(bytes);
     wake(stream);
     return TRUE;
+}
+
+gboolean http_stream_is_left(const HttpStream *stream)
+{
+    const HttpConnection *link = stream->request->link;
+    struct pollfd socket = {.fd = link ? link->fd : -1, .events = POLLRDHUP};
+    return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 void http_stream_end(HttpStream *stream)

@@ -141,6 +141,12 @@ static void take_failure(Call *call, json_t *failure)
     call->done(&answer, call->user_data);
 }
 
+/* Only what was answered shows that the daemon has a place here: one that is full takes a connection, too, and closes it. */
+static void heard(WebLink *link)
+{
+    link->retry_ms = RETRY_FIRST_MS;
+}
+
 /* Any line that is not a plain result: a notification, a refusal, or a result with another layout. */
 static gboolean take_object(WebLink *link, const char *line, gsize length)
 {
@@ -156,6 +162,7 @@ static gboolean take_object(WebLink *link, const char *line, gsize length)
     json_t *id = json_object_get(object, "id"), *failure = json_object_get(object, "error");
     if (!json_is_integer(id)) /* about the connection itself: it is about to be closed */
         return TRUE;
+    heard(link);
     Call *call = take_call(link, (guint64)json_integer_value(id));
     if (!call)
         return TRUE; /* given up meanwhile */
@@ -179,6 +186,7 @@ static gboolean take_line(WebLink *link, const char *line, gsize length)
     gsize offset = web_line_result(line, length, &id, &result_length);
     if (offset == 0)
         return take_object(link, line, length);
+    heard(link);
     Call *call = take_call(link, id);
     if (!call)
         return TRUE;
@@ -290,7 +298,6 @@ static gboolean try_connect(gpointer user_data)
         retry_later(link);
         return G_SOURCE_REMOVE;
     }
-    link->retry_ms = RETRY_FIRST_MS;
     link->source = g_source_new(&source_funcs, sizeof(GSource));
     link->tag = g_source_add_unix_fd(link->source, link->fd, G_IO_IN);
     g_source_set_callback(link->source, on_ready, link, NULL);

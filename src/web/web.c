@@ -256,7 +256,13 @@ static gboolean take_credential(Exchange *exchange)
         refuse(request, 403, "cross-site", problem);
         return FALSE;
     }
-    if (route->kind == ROUTE_LOGIN || exchange->session || exchange->token)
+    if (route->kind == ROUTE_LOGIN) {
+        /* Whoever logs in is nobody yet; what a browser still has of an ended session must not stand in the way. */
+        g_clear_pointer(&exchange->session, g_free);
+        g_clear_pointer(&exchange->token, g_free);
+        return TRUE;
+    }
+    if (exchange->session || exchange->token)
         return TRUE;
     http_add_header(request, "WWW-Authenticate", "Bearer realm=\"aerostat\"");
     refuse(request, 401, "unauthenticated",

@@ -177,6 +177,9 @@ class Daemon:
             entry[own] = value is not None
         return entry
 
+    def do_user_password(self, params):
+        return {"name": params["name"], "role": "owner", "servers": 1, "tokens": 0 if params["revoke_tokens"] else 3}
+
     def do_journal(self, params):
         chosen = self.decisions
         if "name" in params:

@@ -269,6 +269,14 @@ class Verbs(unittest.TestCase):
             process.stdout.close()
             self.assertIn(process.wait(PATIENCE_S), (-signal.SIGPIPE, 1))
 
+    def test_a_new_password_says_which_tokens_stay(self):
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write("a new horse\n")
+            file.flush()
+            words = ("user", "password", "alice", "--password-file", file.name)
+            self.assertRegex(self.good(*words), r"^alice: it has a new password\n3 tokens of it stay valid: .*--user alice")
+            self.assertEqual(self.good(*words, "--revoke-tokens"), "alice: it has a new password\n")
+
     def test_doctor(self):
         status, out, err = run("-s", self.daemon.socket, "doctor")
         self.assertEqual((status, err), (1, ""))

@@ -180,7 +180,7 @@ class Interface(unittest.TestCase):
         self.assertEqual((status, headers["Allow"]), (405, "GET, POST"))
         self.refused(400, "invalid", "GET", f"{API}/audit?limit=many", headers=self.operator)
         self.refused(400, "invalid", "GET", f"{API}/audit?colour=red", headers=self.operator)
-        for name in ("..", "%2e%2e", "a%2fb", "%00", "%ff", "x" * 300, "%3Cscript%3E", "'%20OR%201=1"):
+        for name in ("..", "%2e%2e", "a%2fb", "a%252fb", "%2525", "%00", "%ff", "x" * 300, "%3Cscript%3E", "'%20OR%201=1"):
             status, headers, problem = self.ask("GET", f"{API}/servers/{name}", headers=self.operator)
             self.assertIn(status, (400, 404), (name, problem))
             self.assertEqual(headers.get_content_type(), "application/problem+json")
@@ -344,9 +344,11 @@ class Interface(unittest.TestCase):
         changes = [("POST", "/reservations", {"bytes": 1 << 20, "for": "x"}), ("PATCH", "/servers/{name}/settings", {"weight": 150}),
                    ("PUT", "/mode", {"mode": "observe"}), ("POST", "/users", {"name": "carol", "role": "owner", "password": "long enough for all"}),
                    ("PUT", "/servers/{name}/owner", {"user": "alice"}), ("POST", "/tokens", {"label": "t"}),
+                   ("PUT", "/users/{name}/password", {"password": "another for all of it", "revoke_tokens": True}),
                    ("POST", "/servers/{name}/reinstall", {"image": "x", "confirm": "web-1"}), ("POST", "/users", {"name": "carol", "role": "x", "password": "y"})]
         for method, path, body in changes:
-            status, _, answer = self.ask(method, API + path.replace("{name}", "web-1"), body, self.operator)
+            name = "carol" if path.startswith("/users") else "web-1"
+            status, _, answer = self.ask(method, API + path.replace("{name}", name), body, self.operator)
             answers.append({"method": method, "path": path, "status": status, "body": answer or None})
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(answers, file)

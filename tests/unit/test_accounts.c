@@ -1,197 +1,7 @@
 /* Accounts over a real socket and a real store: logging in, tokens, who may call what, and what the audit says of it. */
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include <glib/gstdio.h>
-#include "base/error.h"
-#include "base/json.h"
-#include "control/limiter.h"
-#include "control/login.h"
-#include "control/method.h"
-#include "engine_rig.h"
-
-#define MINE     "web-1"
-#define FOREIGN  "secret-db"
-#define PASSWORD "correct horse"
-
-typedef struct {
-    Rig rig;
-    char *folder, *path, *state;
-    Store *store;
-    Login *login;
-    ControlServer *server;
-    MethodsPublisher *publisher;
-    MethodsContext context;
-    int fd;
-    GString *in;
-} House;
-
-static int dial(const House *house)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    g_strlcpy(address.sun_path, house->path, sizeof address.sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
-    return fd;
-}
-
-static void begin(House *house, gconstpointer data)
-{
-    *house = (House){.in = g_string_new(NULL)};
-    house->folder = g_dir_make_tmp("aerostat-accounts-XXXXXX", NULL);
-    house->path = g_build_filename(house->folder, "socket", NULL);
-    house->state = g_build_filename(house->folder, "state", NULL);
-    house->store = store_open(house->state, NULL);
-    g_assert_nonnull(house->store);
-    rig_begin(&house->rig, 9 * GIB, MODE_OBSERVE);
-    house->rig.options.store = house->store;
-    fake_guest_add(house->rig.fake, MINE, GIB);
-    fake_guest_add(house->rig.fake, FOREIGN, GIB);
-    rig_start(&house->rig, NULL);
-    house->login = login_new(house->store);
-    house->context =
-        (MethodsContext){.engine = house->rig.engine, .store = house->store, .login = house->login};
-    house->server = control_server_new(house->path, NULL, methods_dispatch, &house->context, NULL);
-    house->publisher = methods_publisher_new(house->rig.engine, house->server);
-    RIG_UNTIL(engine_servers(house->rig.engine)->len == 2 && engine_host(house->rig.engine)->beats > 1);
-    house->fd = dial(house);
-}
-
-static void remove_all(const char *folder)
-{
-    const char *name;
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_unlink(path);
-    }
-    g_rmdir(folder);
-}
-
-static void end(House *house, gconstpointer data)
-{
-    close(house->fd);
-    methods_publisher_free(house->publisher);
-    control_server_free(house->server);
-    rig_end(&house->rig);
-    login_free(house->login);
-    store_free(house->store);
-    remove_all(house->state);
-    remove_all(house->folder);
-    g_free(house->folder);
-    g_free(house->path);
-    g_free(house->state);
-    g_string_free(house->in, TRUE);
-}
-
-static void say(int fd, const char *line)
-{
-    g_assert_cmpint(send(fd, line, strlen(line), MSG_NOSIGNAL), ==, (ssize_t)strlen(line));
-}
-
-/* The next line that is there; NULL when none is. */
-static json_t *hear_one(GString *in, int fd)
-{
-    char buffer[65536];
-    ssize_t got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (got > 0)
-        g_string_append_len(in, buffer, got);
-    char *newline = strchr(in->str, '\n');
-    if (!newline)
-        return NULL;
-    json_t *object = json_loadb(in->str, (size_t)(newline - in->str), 0, NULL);
-    g_string_erase(in, 0, newline - in->str + 1);
-    g_assert_nonnull(object);
-    return object;
-}
-
-static json_t *hear(House *house)
-{
-    json_t *object = NULL;
-    RIG_UNTIL((object = hear_one(house->in, house->fd)) != NULL);
-    return object;
-}
-
-/* @auth: (nullable) as in "token=..." or "session=...", empty for nobody in particular; @params: JSON. */
-static json_t *ask(House *house, const char *auth, const char *method, const char *params)
-{
-    g_autoptr(json_t) request = json_pack("{s:s, s:i, s:s}", "jsonrpc", "2.0", "id", 1, "method", method);
-    json_t *object = json_loads(params, 0, NULL);
-    g_assert_nonnull(object);
-    json_object_set_new(request, "params", object);
-    const char *equals = auth ? strchr(auth, '=') : NULL;
-    if (auth && !equals) {
-        json_object_set_new(request, "auth", json_object());
-    } else if (auth) {
-        g_autofree char *key = g_strndup(auth, (gsize)(equals - auth));
-        json_object_set_new(request, "auth", json_pack("{s:s}", key, equals + 1));
-        json_object_set_new(request, "from", json_string("192.0.2.7"));
-    }
-    g_autofree char *line = json_line(request);
-    say(house->fd, line);
-    return hear(house);
-}
-
-static json_t *ask_well(House *house, const char *auth, const char *method, const char *params)
-{
-    g_autoptr(json_t) answer = ask(house, auth, method, params);
-    json_t *result = json_object_get(answer, "result");
-    if (!result) {
-        g_autofree char *text = json_line(answer);
-        g_error("%s %s: %s", method, params, text);
-    }
-    return json_incref(result);
-}
-
-static const char *kind_of(json_t *answer)
-{
-    json_t *data = json_object_get(json_object_get(answer, "error"), "data");
-    return json_string_value(json_object_get(data, "kind"));
-}
-
-static const char *message_of(json_t *answer)
-{
-    return json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
-}
-
-static void ask_badly(House *house, const char *auth, const char *method, const char *params,
-                      const char *kind, const char *words)
-{
-    g_autoptr(json_t) answer = ask(house, auth, method, params);
-    if (g_strcmp0(kind_of(answer), kind) != 0 || !strstr(message_of(answer), words)) {
-        g_autofree char *text = json_line(answer);
-        g_error("%s %s: wanted %s with \"%s\": %s", method, params, kind, words, text);
-    }
-}
-
-static const char *word(json_t *object, const char *name)
-{
-    return json_string_value(json_object_get(object, name));
-}
-
-static void add_user(House *house, const char *name, const char *role)
-{
-    g_autofree char *params =
-        g_strdup_printf("{\"name\":\"%s\",\"role\":\"%s\",\"password\":\"" PASSWORD "\"}", name, role);
-    json_decref(ask_well(house, NULL, "user_add", params));
-}
-
-/* (transfer full) "session=..." */
-static char *log_in(House *house, const char *user)
-{
-    g_autofree char *params = g_strdup_printf("{\"user\":\"%s\",\"password\":\"" PASSWORD "\"}", user);
-    g_autoptr(json_t) result = ask_well(house, NULL, "login", params);
-    return g_strconcat("session=", word(result, "session"), NULL);
-}
-
-static char *owner_token(House *house)
-{
-    add_user(house, "alice", "owner");
-    json_decref(ask_well(house, NULL, "own", "{\"name\":\"" MINE "\",\"user\":\"ALICE\"}"));
-    g_autoptr(json_t) token = ask_well(house, NULL, "token_add", "{\"user\":\"alice\",\"label\":\"tests\"}");
-    return g_strconcat("token=", word(token, "token"), NULL);
-}
+#include "accounts_rig.h"
 
 static void test_login(House *house, gconstpointer data)
 {
@@ -235,6 +45,11 @@ static void test_passwords(House *house, gconstpointer data)
               "current password is wrong");
     ask_badly(house, alice, "user_password", "{\"password\":\"short\",\"current\":\"" PASSWORD "\"}",
               "invalid", "too short");
+    ask_badly(house, alice, "user_password", "{\"password\":\"a new\\thorse\",\"current\":\"" PASSWORD "\"}",
+              "invalid", "control character");
+    ask_badly(house, NULL, "user_add",
+              "{\"name\":\"eve\",\"role\":\"owner\",\"password\":\"a new horse\\u007f\"}", "invalid",
+              "control character");
     ask_badly(house, alice, "user_password", "{\"name\":\"bob\",\"password\":\"a new horse\"}", "forbidden",
               "for operators");
     json_decref(ask_well(house, alice, "user_password",
@@ -508,53 +323,6 @@ static void test_bad_words(House *house, gconstpointer data)
     g_assert_cmpuint(json_array_size(json_object_get(users, "users")), ==, 1);
 }
 
-/* A thousand wrong passwords from one address do not keep anybody else out; from there nobody gets in for a while. */
-static void test_flood(House *house, gconstpointer data)
-{
-    add_user(house, "alice", "owner");
-    add_user(house, "bob", "owner");
-    g_autofree char *known = log_in(house, "alice");
-    int flood = dial(house);
-    g_autoptr(GString) in = g_string_new(NULL);
-    guint refused = 0, wrong = 0;
-    for (guint i = 0; i < 1000; i++) {
-        g_autofree char *line = g_strdup_printf(
-            "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"login\",\"from\":\"198.51.100.%d\",\"params\":"
-            "{\"user\":\"%s\",\"password\":\"guess %u\"}}\n",
-            i, 9, i % 2 ? "bob" : "alice", i);
-        json_t *answer = NULL;
-        say(flood, line);
-        if (i % 50 == 49) { /* as they come: wrong ones late, refused ones at once */
-            g_main_context_iteration(NULL, FALSE);
-            while ((answer = hear_one(in, flood)) != NULL) {
-                refused += g_strcmp0(kind_of(answer), "rate-limited") == 0;
-                wrong += g_strcmp0(kind_of(answer), "unauthenticated") == 0;
-                json_decref(answer);
-            }
-        }
-        for (guint turn = 0; turn < 3; turn++)
-            g_main_context_iteration(NULL, FALSE);
-    }
-    json_t *answer = NULL;
-    while (refused + wrong < 1000) {
-        RIG_UNTIL((answer = hear_one(in, flood)) != NULL);
-        refused += g_strcmp0(kind_of(answer), "rate-limited") == 0;
-        wrong += g_strcmp0(kind_of(answer), "unauthenticated") == 0;
-        if (g_strcmp0(kind_of(answer), "rate-limited") == 0) {
-            json_t *figures = json_object_get(json_object_get(answer, "error"), "data");
-            g_assert_cmpint(json_integer_value(json_object_get(figures, "retry_after_s")), >, 0);
-        }
-        json_decref(answer);
-    }
-    g_test_message("%u wrong, %u refused", wrong, refused);
-    g_assert_cmpuint(wrong, <=, 20);
-    g_free(log_in(house, "alice"));
-    g_autofree char *bob = log_in(house, "bob");
-    json_decref(ask_well(house, known, "whoami", "{}"));
-    json_decref(ask_well(house, bob, "whoami", "{}"));
-    close(flood);
-}
-
 /* An owner hears of his own servers only, and nothing of the host; nothing at all once the token is revoked. */
 static void test_events(House *house, gconstpointer data)
 {
@@ -590,43 +358,7 @@ static void test_events(House *house, gconstpointer data)
     close(ear);
 }
 
-static void test_limiter(void)
-{
-    g_autoptr(Limiter) limiter = limiter_new();
-    int64_t now_us = 1;
-    limiter_succeeded(limiter, "Alice", "home", now_us);
-    for (guint i = 0; i < 4; i++) {
-        g_assert_false(limiter_failed(limiter, "alice", "evil", now_us));
-        g_assert_cmpuint(limiter_wait_s(limiter, "alice", "evil", now_us), ==, 0);
-    }
-    g_assert_true(limiter_failed(limiter, "bob", "evil", now_us)); /* the source's fifth, whoever it tried */
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us), ==, 1);
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "home", now_us), ==, 0);
-    for (guint i = 0; i < 20; i++)
-        limiter_failed(limiter, "bob", "evil", now_us);
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us), ==, 60);
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us + 59 * G_USEC_PER_SEC), ==, 1);
-    g_assert_cmpuint(limiter_wait_s(limiter, "carol", "evil", now_us + 60 * G_USEC_PER_SEC), ==, 0);
-    /* From many places against one account: strangers wait, who is known to it does not. */
-    for (guint i = 0; i < 10; i++) {
-        g_autofree char *source = g_strdup_printf("bot-%u", i);
-        limiter_failed(limiter, "alice", source, now_us);
-    }
-    g_assert_cmpuint(limiter_wait_s(limiter, "ALICE", "bot-99", now_us), >, 0);
-    g_assert_cmpuint(limiter_wait_s(limiter, "alice", "home", now_us), ==, 0);
-    /* One that has an account of its own gets no new tries for the others by logging in to it. */
-    limiter_succeeded(limiter, "evil", "evil", now_us);
-    g_assert_cmpuint(limiter_wait_s(limiter, "alice", "evil", now_us), ==, 60);
-    now_us += INT64_C(901) * G_USEC_PER_SEC;
-    g_assert_false(limiter_failed(limiter, "alice", "evil", now_us)); /* forgotten */
-    g_assert_cmpuint(limiter_wait_s(limiter, "alice", "evil", now_us), ==, 0);
-    for (guint i = 0; i < 100000; i++) { /* bounded, whatever comes */
-        g_autofree char *any = g_strdup_printf("%u", i);
-        limiter_failed(limiter, any, any, now_us + i);
-    }
-}
-
-#define ADD(name, test) g_test_add("/accounts/" name, House, NULL, begin, test, end)
+#define ADD(name, test) g_test_add("/accounts/" name, House, NULL, house_begin, test, house_end)
 
 int main(int argc, char **argv)
 {
@@ -640,8 +372,6 @@ int main(int argc, char **argv)
     ADD("conflict", test_conflict);
     ADD("audit", test_audit);
     ADD("bad-words", test_bad_words);
-    ADD("flood", test_flood);
     ADD("events", test_events);
-    g_test_add_func("/accounts/limiter", test_limiter);
     return g_test_run();
 }

@@ -141,6 +141,8 @@ static void test_routes(void)
          "set {\"ballooning_enabled\":false,\"minimum_bytes\":null,\"name\":\"a\"}"},
         {"GET", "/api/v1/servers/a/history", "points", "30", NULL, "history {\"name\":\"a\",\"points\":30}"},
         {"DELETE", "/api/v1/tokens/7", NULL, NULL, NULL, "token_revoke {\"id\":7}"},
+        {"PUT", "/api/v1/users/a/password", NULL, NULL, "{\"password\":\"x\",\"revoke_tokens\":true}",
+         "user_password {\"name\":\"a\",\"password\":\"x\",\"revoke_tokens\":true}"},
         {"GET", "/api/v1/events", NULL, NULL, NULL, "- {}"},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
