@@ -8,6 +8,8 @@ import { events, get } from "./api.js";
 const DECISIONS_KEPT = 300;
 /** Events come in bursts; the page is drawn at most this often. */
 const DRAW_MS = 200;
+/** What happened between the first answers and the first events is asked for once the page stands. */
+const SETTLED_MS = 1000;
 
 /** @type {Live} */
 const live = {
@@ -22,15 +24,19 @@ const live = {
 /** @type {Set<() => void>} */
 const watchers = new Set();
 let drawTimer = 0;
+let drawnAt = -DRAW_MS;
 let endEvents = () => {};
 
 function draw() {
+  clearTimeout(drawTimer);
   drawTimer = 0;
+  drawnAt = performance.now();
   for (const watcher of watchers) watcher();
 }
 
+/** The first of a burst is drawn at once, what follows within DRAW_MS together. */
 function changed() {
-  if (!drawTimer) drawTimer = window.setTimeout(draw, DRAW_MS);
+  if (!drawTimer) drawTimer = window.setTimeout(draw, Math.max(0, drawnAt + DRAW_MS - performance.now()));
 }
 
 /** Redraws the calling component whenever something changes. @returns {Live} */
@@ -76,7 +82,7 @@ export async function load() {
     live.error = /** @type {import("./api.js").Problem} */ (error);
     if (live.error.status === 401) live.session = null;
   }
-  changed();
+  draw(); // somebody waits for this
 }
 
 function begin() {
@@ -85,17 +91,18 @@ function begin() {
   endEvents = events(take, (state) => {
     const back = state === "online" && live.connection === "offline";
     live.connection = state;
-    if (back || first) void load();
+    if (back) void load();
+    else if (first) window.setTimeout(() => live.session && void load(), SETTLED_MS);
     first = false;
     changed();
   });
   void load();
 }
 
-/** Asks who is logged in; begins to follow events when somebody is. */
-export async function whoAmI() {
+/** Begins to follow events when somebody is logged in. @param {any} [session] what a login has answered; else it is asked for */
+export async function whoAmI(session) {
   try {
-    live.session = await get("/session");
+    live.session = session ?? (await get("/session"));
     begin();
   } catch (error) {
     const problem = /** @type {import("./api.js").Problem} */ (error);
@@ -104,7 +111,7 @@ export async function whoAmI() {
       endEvents();
     } else {
       live.error = problem;
-      window.setTimeout(whoAmI, 2000);
+      window.setTimeout(() => void whoAmI(), 2000);
     }
   }
   draw();

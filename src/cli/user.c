@@ -144,6 +144,23 @@ static int with_password(Cli *cli, json_t *params, const char *method, const cha
     return finish(cli, method, params, done);
 }
 
+/* An option that means nothing to @verb was meant for something else. */
+static gboolean check_options(Cli *cli, const char *verb)
+{
+    static const struct {
+        const char *option, *verbs;
+    } meant[] = {{"role", "add"}, {"password-file", "add password"}, {"revoke-tokens", "password"}};
+    for (guint i = 0; i < G_N_ELEMENTS(meant); i++) {
+        g_auto(GStrv) verbs = g_strsplit(meant[i].verbs, " ", -1);
+        if (cli_value(cli, meant[i].option) == NULL || g_strv_contains((const char *const *)verbs, verb))
+            continue;
+        cli_complain(cli, "user %s: --%s goes with user %s only", verb, meant[i].option,
+                     g_str_equal(meant[i].verbs, "add password") ? "add and user password" : meant[i].verbs);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static int run_user(Cli *cli)
 {
     const char *verb = cli_operand(cli, 0), *name = cli_operand(cli, 1);
@@ -156,6 +173,8 @@ static int run_user(Cli *cli)
         cli_complain(cli, "user %s: use add NAME, list, remove NAME or password NAME", clean);
         return CLI_USAGE;
     }
+    if (!check_options(cli, verb))
+        return CLI_USAGE;
     json_t *value = name != NULL ? json_string(name) : NULL;
     if (value == NULL) {
         cli_complain(cli, "user %s: which account? give its name", verb);

@@ -15,10 +15,12 @@
 #include "control/request.h"
 
 #define CONNECTIONS_LIMIT 128
-#define STRANGERS_LIMIT   112 /* of those, for callers that are no operators of this host */
-#define STRANGER_LIMIT    16  /* ... and for one of them, but the web server */
-#define WEB_USER          "aerostat-web"
-#define ACCEPTS_A_TURN    16
+/* Of those, what is left for operators of this host is nobody else's: */
+#define WEB_LIMIT       84 /* the web server's (web/events.h counts on them) */
+#define STRANGERS_LIMIT 28 /* all other users' ... */
+#define STRANGER_LIMIT  16 /* ... and one of them's */
+#define WEB_USER        "aerostat-web"
+#define ACCEPTS_A_TURN  16
 /* Out of descriptors: the listener stays readable, so it rests instead of spinning. */
 #define ACCEPT_REST_US G_USEC_PER_SEC
 
@@ -187,11 +189,13 @@ static gboolean may_connect(const ControlServer *server, const ControlPeer *peer
     guint strangers = 0, same = 0;
     for (guint i = 0; i < server->connections->len; i++) {
         const ControlPeer *other = connection_peer(g_ptr_array_index(server->connections, i));
-        strangers += other->operator_ ? 0 : 1;
+        strangers += !other->operator_ && other->uid != server->web_uid ? 1 : 0;
         same += other->uid == peer->uid && !other->operator_ ? 1 : 0;
     }
-    guint mine = peer->uid == server->web_uid ? STRANGERS_LIMIT : STRANGER_LIMIT;
-    return peer->operator_ || (strangers <= STRANGERS_LIMIT && same <= mine);
+    if (peer->operator_)
+        return TRUE;
+    return peer->uid == server->web_uid ? same <= WEB_LIMIT
+                                        : strangers <= STRANGERS_LIMIT && same <= STRANGER_LIMIT;
 }
 
 static void take_client(ControlServer *server, int fd)

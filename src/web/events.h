@@ -10,7 +10,7 @@
  * operator may put screens on walls, and is who measures this (bench/real/web.py: 500). One more is 429. */
 #define WEB_STREAMS_OF_OWNER    20
 #define WEB_STREAMS_OF_OPERATOR 600
-/* Accounts that watch at once: each has a connection to the daemon, which lets this process have 112 (control/server.c). The
+/* Accounts that watch at once: each has a connection to the daemon, which lets this process have 84 (control/server.c). The
  * rest is for the link that everything else goes over, and for others on this host. One more is 503. */
 #define WEB_WATCHERS_MAX 80
 

@@ -277,6 +277,13 @@ class Verbs(unittest.TestCase):
             self.assertRegex(self.good(*words), r"^alice: it has a new password\n3 tokens of it stay valid: .*--user alice")
             self.assertEqual(self.good(*words, "--revoke-tokens"), "alice: it has a new password\n")
 
+    def test_user_options_that_mean_nothing(self):
+        for words, where in ((("remove", "alice", "--revoke-tokens"), "--revoke-tokens goes with user password only"),
+                             (("password", "alice", "--role", "operator"), "--role goes with user add only")):
+            status, _, err = run("-s", self.daemon.socket, "user", *words)
+            self.assertEqual(status, 2)
+            self.assertIn(where, err)
+
     def test_doctor(self):
         status, out, err = run("-s", self.daemon.socket, "doctor")
         self.assertEqual((status, err), (1, ""))

@@ -85,7 +85,7 @@ export function Tokens() {
     ${made && html`<div class="notice good" role="status"><p>Copy it now; it is not shown again:</p><p><code class="secret">${made.token}</code></p><button class="secondary small" onClick=${() => setMade(null)}>I have it</button></div>`}
     <${ProblemBox} problem=${tokens.problem} retry=${tokens.again} />
     ${(tokens.data?.tokens ?? []).length > 0 && html`<div class="scroll"><table><thead><tr><th scope="col">Label</th><th scope="col">Account</th><th scope="col">Made</th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
-      <tbody>${tokens.data.tokens.map((/** @type {any} */ token) => html`<tr key=${token.id}><td>${token.label}</td><td>${token.user}</td><td>${token.created_us ? moment(token.created_us) : ""}</td>
+      <tbody>${tokens.data.tokens.map((/** @type {any} */ token) => html`<tr key=${token.id}><td>${token.label}</td><td>${token.user}</td><td>${moment(token.created_unix_us)}</td>
         <td><button class="secondary small" aria-label=${`Revoke ${token.label}`} disabled=${busy} onClick=${() => run(async () => { await request("DELETE", `/tokens/${token.id}`); tokens.again(); })}>Revoke</button></td></tr>`)}</tbody></table></div>`}
     <form class="inline" onSubmit=${add}><${Field} label="What is it for?"><input required value=${label} placeholder="backup script" onInput=${(/** @type {any} */ e) => setLabel(e.target.value)} /><//><button type="submit" disabled=${busy}>Make a token</button></form>
     <${ProblemBox} problem=${problem} /></section>`;

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, request } from "../api.js";
 import { HostChart } from "../charts.js";
-import { duration, parseSize } from "../format.js";
+import { byName, duration, parseSize } from "../format.js";
 import { html } from "../html.js";
 import { load, useLive } from "../live.js";
 import { Link } from "../router.js";
@@ -57,7 +57,7 @@ function useHeld(/** @type {Map<string, any>|null} */ servers, /** @type {any} *
 /** @param {{servers: Map<string, any>|null, host: any}} props */
 function Holders({ servers, host }) {
   const rows = useHeld(servers, host);
-  const names = [...new Set(rows.flatMap((row) => Object.keys(row.held)))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row.held)))].sort(byName);
   return html`<section class="panel"><h2>Who holds the memory</h2>
     ${rows.length < 2 ? html`<p class="plot quiet">The picture begins as soon as there are two points.</p>`
       : html`<${HostChart} times=${rows.map((row) => row.time)} names=${names} pool=${rows.map((row) => row.pool)} values=${names.map((name) => rows.map((row) => row.held[name] ?? null))} />`}
@@ -80,7 +80,7 @@ function Table({ servers, findings }) {
   const value = COLUMNS[sort.column][2];
   const rows = [...(servers?.values() ?? [])].sort((a, b) => {
     const [x, y] = [value(a), value(b)];
-    const order = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y;
+    const order = typeof x === "string" ? byName(x, y) : x - y;
     return sort.down ? -order : order;
   });
   if (!servers) return html`<${Loading} rows=${4} />`;

@@ -13,8 +13,7 @@ export function Login() {
   const submit = (event) => {
     event.preventDefault();
     void run(async () => {
-      await request("POST", "/session", { user, password });
-      await whoAmI();
+      await whoAmI(await request("POST", "/session", { user, password }));
     });
   };
   return html`<main class="login">

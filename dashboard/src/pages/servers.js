@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, serverPath } from "../api.js";
 import { Spark } from "../charts.js";
+import { byName } from "../format.js";
 import { html } from "../html.js";
 import { load, operationOf, useLive } from "../live.js";
 import { Link } from "../router.js";
@@ -55,7 +56,7 @@ function Welcome() {
 export function Servers() {
   const { servers, error, session } = useLive();
   const [filter, setFilter] = useState("");
-  const all = [...(servers?.values() ?? [])].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  const all = [...(servers?.values() ?? [])].sort((a, b) => byName(a.name, b.name));
   const shown = all.filter((server) => server.name.toLowerCase().includes(filter.toLowerCase()));
   return html`<main>
     <div class="title"><h1 tabindex="-1">Servers</h1>
