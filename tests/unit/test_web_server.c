@@ -295,6 +295,7 @@ static void test_refused_link(void)
     g_assert_cmpint(listen(listener, 10), ==, 0);
     WebLinkEvents events = {0};
     g_autoptr(WebLink) link = web_link_new(path, &events);
+    g_assert_nonnull(link);
     guint taken = 0, tick = g_timeout_add(10, on_tick, NULL);
     static const char REFUSAL[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"message\":\"full\"}}\n";
     for (int64_t end_us = g_get_monotonic_time() + 2500000; g_get_monotonic_time() < end_us;) {
