@@ -443,6 +443,7 @@ Job *job_begin(Manage *manage, const JobRecipe *recipe, const char *server_id, c
         return NULL;
     Job *job = job_new(manage, recipe, g_steal_pointer(&operation), g_steal_pointer(&own));
     g_ptr_array_add(manage->jobs, job);
+    manage_job_began(manage);
     begin_step(job);
     return job;
 }

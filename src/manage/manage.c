@@ -4,6 +4,8 @@
 
 /* A step that waits for a fact sees it this soon after the engine has. */
 #define TICK_MS 100
+/* With nothing under way: only wishes and definitions are compared, of which the engine learns no sooner anyway. */
+#define IDLE_MS 1000
 /* A server that is not seen this long after the start is not coming. */
 #define FOUND_US INT64_C(20000000)
 /* A hypervisor that is away may be the very one that is needed; one that is not there at all holds up nobody for ever. */
@@ -98,6 +100,25 @@ static void mark_servers(Manage *manage)
     }
 }
 
+static gboolean on_tick(gpointer data);
+
+/* A daemon with nothing to do should not wake its host ten times a second. */
+static void pace(Manage *manage)
+{
+    guint tick_ms = manage->jobs->len > 0 || manage->found ? TICK_MS : IDLE_MS;
+    if (tick_ms == manage->ticking_ms)
+        return;
+    if (manage->tick_source != 0)
+        g_source_remove(manage->tick_source);
+    manage->ticking_ms = tick_ms;
+    manage->tick_source = g_timeout_add(tick_ms, on_tick, manage);
+}
+
+void manage_job_began(Manage *manage)
+{
+    pace(manage);
+}
+
 static gboolean on_tick(gpointer data)
 {
     Manage *manage = data;
@@ -108,7 +129,9 @@ static gboolean on_tick(gpointer data)
             job_tick(manage->jobs->pdata[i - 1], now_us);
     rewrite_definitions(manage, now_us);
     mark_servers(manage);
-    return G_SOURCE_CONTINUE;
+    guint source = manage->tick_source;
+    pace(manage);
+    return source == manage->tick_source ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 static gboolean on_free_ended(gpointer data)
@@ -185,7 +208,7 @@ Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options)
     reinstall_register(manage);
     aside_register(manage);
     find_left(manage);
-    manage->tick_source = g_timeout_add(TICK_MS, on_tick, manage);
+    pace(manage);
     return manage;
 }
 

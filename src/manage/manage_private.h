@@ -19,7 +19,7 @@ struct Manage {
     GPtrArray *found;   /* (nullable) Operation, owned: a daemon before this one left them running */
     int64_t started_us;
     int64_t last_id; /* without a store */
-    guint tick_source, free_source;
+    guint tick_source, ticking_ms, free_source;
     Alive *alive;
     GHashTable *rewriting;     /* server ids whose definition is being written */
     GHashTable *rewrite_after; /* server id -> int64_t: a failed attempt is not repeated before */
@@ -41,6 +41,7 @@ void job_tick(Job *job, int64_t now_us);
 gboolean job_is_unseen(Manage *manage, const Operation *operation);
 void job_resume(Manage *manage, Operation *operation);
 /* manage.c */
+void manage_job_began(Manage *manage);
 void manage_job_ended(Manage *manage, Job *job);
 void manage_tell(Manage *manage, const Operation *operation);
 Alive *manage_alive(Manage *manage);
