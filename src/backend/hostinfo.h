@@ -1,7 +1,6 @@
 /* What the host's own kernel says: memory, pressure, ZFS cache, and the residency of one process. Parsers are pure. */
 #pragma once
 #include <stdint.h>
-#include <time.h>
 #include <glib.h>
 
 typedef struct {
@@ -28,19 +27,10 @@ gboolean process_resident(const char *proc, int pid, uint64_t *ret_bytes);
 int process_open_statm(const char *proc, int pid);
 gboolean process_read_statm(int fd, uint64_t *ret_bytes);
 
-/* What all threads of a process have used of the processors, for many looks: half a microsecond each by the kernel's clock
- * of that process; where @proc is not this system's, or it has no such clock, 5 us by its stat, in steps of 10 ms. */
-typedef struct {
-    clockid_t clock;
-    gboolean has_clock;
-    int fd; /* of stat; -1: none */
-} ProcessorMeter;
-#define PROCESSOR_METER_NONE ((ProcessorMeter){.fd = -1})
-/* processor_meter_open: closed by processor_meter_close(). The clock goes by the pid: whoever may get that anew has to
- * look that it is the same process now and then. processor_meter_read: FALSE when it is gone. */
-ProcessorMeter processor_meter_open(const char *proc, int pid);
-void processor_meter_close(ProcessorMeter *meter);
-gboolean processor_meter_read(const ProcessorMeter *meter, uint64_t *ret_us);
+/* process_open_stat, process_read_processor: in the same way, what all of its threads have used of the processors so far,
+ * usually in steps of 10 ms; about 5 us each. FALSE for a zombie, too. */
+int process_open_stat(const char *proc, int pid);
+gboolean process_read_processor(int fd, uint64_t *ret_us);
 
 /* process_overhead: RSS outside guest RAM, from smaps: RSS of all mappings but the one that holds guest RAM (the
  * mapping, or run of adjacent mappings of the same backing, as large as @guest_bytes). Milliseconds: on a worker only. */

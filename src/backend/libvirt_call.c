@@ -33,6 +33,7 @@ void call_free(Call *call)
     if (call->server)
         server_unref(call->server);
     g_free(call->uri);
+    g_free(call->about);
     g_clear_error(&call->error);
     g_free(call);
 }

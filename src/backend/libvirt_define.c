@@ -273,14 +273,14 @@ GPtrArray *define_disks(const char *xml)
     return files;
 }
 
-gboolean define_has_volume(const char *xml)
+gboolean define_has_hidden(const char *xml)
 {
     xmlNode *domain;
     g_autoptr(xmlDoc) document = domain_of_text(xml, &domain);
     xmlNode *devices = document ? child_of(domain, "devices") : NULL;
     for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
         g_autofree char *type = is_named(node, "disk") ? attribute(node, "type") : NULL;
-        if (g_strcmp0(type, "volume") == 0)
+        if (type && strcmp(type, "file") != 0 && strcmp(type, "dir") != 0)
             return TRUE;
     }
     return FALSE;

@@ -1,7 +1,6 @@
 /* Whose disk a file is: before one is removed for good, every definition is asked, and every chain of backing files. */
 #include "backend/libvirt_private.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +25,7 @@ static Standing backing_of(const char *path, char **ret_backing)
     char name[NAME_MAX_BYTES + 1] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT ? STANDS_ALONE : STANDS_UNKNOWN;
+        return STANDS_UNKNOWN; /* also one that is not there: it may be, for whom this daemon's unit does not hide it */
     ssize_t got = pread(fd, &header, sizeof header, 0);
     gsize size = got == sizeof header ? GUINT32_FROM_BE(header.size) : 0;
     Standing standing = got < 0 ? STANDS_UNKNOWN : STANDS_ALONE;
@@ -80,7 +79,7 @@ static gboolean may_use(virDomainPtr domain, const char *file)
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
         g_autofree char *xml = virDomainGetXMLDesc(domain, kinds[k]);
         g_autoptr(GPtrArray) disks = xml ? define_disks(xml) : NULL;
-        if (!disks || strstr(xml, file) || define_has_volume(xml))
+        if (!disks || strstr(xml, file) || define_has_hidden(xml))
             return TRUE;
         for (guint i = 0; i < disks->len; i++)
             if (disks_stand_on(disks->pdata[i], file))

@@ -285,13 +285,28 @@ static void deed_late(Call *call, const GError *error)
     mark_stale(call->backend, ((const Deed *)call->data)->id);
 }
 
+/* Something that was asked of it before, and given up, may take effect yet: nothing is done, or taken back, until it has
+ * returned. */
+static gboolean is_awaited(const LibvirtBackend *backend, const char *about)
+{
+    for (guint i = 0; about && i < backend->calls->len; i++) {
+        const Call *call = backend->calls->pdata[i];
+        if (call->is_long && call->state == CALL_OVERDUE && g_strcmp0(call->about, about) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* Not through server_call(): a QEMU that hangs keeps that one waiting, and is just what is to be stopped. */
 static void begin(LibvirtBackend *backend, CallRun run, Deed *deed, int64_t patience_us, BackendDone done,
                   gpointer user_data)
 {
-    if (!backend->link) {
-        action_refuse(backend, deed->id ? deed->id : deed->name, done, user_data, AEROSTAT_ERROR_UNAVAILABLE,
-                      "libvirt is not connected");
+    const char *about = deed->id ? deed->id : deed->spec.id;
+    const char *why = backend->link ? NULL : "libvirt is not connected";
+    if (!why && is_awaited(backend, about))
+        why = "libvirt has not answered an earlier request for it yet";
+    if (why) {
+        action_refuse(backend, about ? about : deed->name, done, user_data, AEROSTAT_ERROR_UNAVAILABLE, why);
         deed_free(deed);
         return;
     }
@@ -299,6 +314,7 @@ static void begin(LibvirtBackend *backend, CallRun run, Deed *deed, int64_t pati
     call->late = deed_late;
     call->patience_us = patience_us;
     call->is_long = TRUE;
+    call->about = g_strdup(about);
     call->user_done = done;
     call->user_data = user_data;
     call_start(backend, call);

@@ -67,8 +67,9 @@ char *define_aside(const char *xml, const char *name, gboolean autostart);
 char *define_aside_of(const char *xml, gboolean *ret_autostart);
 /* define_disks: (element-type utf8) the files that are its disks, without CD-ROMs */
 GPtrArray *define_disks(const char *xml);
-/* define_has_volume: whether a disk is in one of libvirt's storage pools, so that its file is not named. */
-gboolean define_has_volume(const char *xml);
+/* define_has_hidden: whether a disk is in a storage pool, on a block device or on a network, so that nobody here can say
+ * which file it stands on. */
+gboolean define_has_hidden(const char *xml);
 char *define_new(const BackendSpec *spec, gboolean kvm);
 
 /* ---- libvirt_disks.c: runs on workers */
@@ -154,6 +155,7 @@ struct Call {
     gboolean urgent;     /* before others that wait for a lane */
     gboolean outside;    /* needs no lane: the connection's own calls, and /proc */
     gboolean is_long;    /* has a connection and takes no lane: others do not wait for it */
+    char *about;         /* (nullable) owned: the id of the server that a long one is about */
 
     /* call_start()'s own. */
     LibvirtBackend *backend; /* NULL once the backend is gone */

@@ -114,8 +114,15 @@ static gboolean on_impatient(gpointer user_data)
 static void take_sighting(LxcBackend *backend, const Sighting *sighting, int64_t wall_s, int64_t now_us)
 {
     Container *container = g_hash_table_lookup(backend->containers, sighting->name);
+    /* Another one of the same name: nothing of the first is its. */
+    if (container && !container->busy && sighting->id && !g_str_equal(container->id, sighting->id)) {
+        g_hash_table_remove(backend->containers, sighting->name);
+        container = NULL;
+    }
+    if (!container && !sighting->id)
+        return;
     if (!container) {
-        container = container_new(backend, sighting->name, NULL);
+        container = container_new(backend, sighting->name, sighting->id);
         g_hash_table_insert(backend->containers, container->name, container);
     }
     container_sighted(container, sighting, wall_s);

@@ -18,7 +18,9 @@ typedef struct {
  * both are the host's memory); what its control group holds, less file pages that the kernel drops first, as resident
  * size; the difference as available. Statistics are as old as the observation. overhead_bytes is 0: the kernel counts
  * its own memory for the container in the same group. Stopped containers need no more than their config.
- * id: a UUID made of folder and name, the same on every host and after every restart.
+ * id: a UUID made of folder, name, and when the folder was made, the same after every restart. A container that is made anew
+ * under a name that was there before is another one: whoever owned the first has no claim to it. So is one that is
+ * restored from a backup.
  *
  * Set aside (what a reinstallation does to the old container): its config is renamed, so that no tool starts it, its
  * files stay where they are. One that is set aside is not listed.

@@ -80,7 +80,7 @@ static char *find(const char *path, const char *id, GError **error)
     }
     while ((name = g_dir_read_name(dir))) {
         g_autofree char *its_id = container_id(path, name);
-        if (g_str_equal(its_id, id))
+        if (g_strcmp0(its_id, id) == 0)
             return g_build_filename(path, name, NULL);
     }
     g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND, "%s has no container with the id %s", path,

@@ -1,5 +1,6 @@
 /* Worker threads: what the host and liblxc say. */
 #include "backend/lxc_private.h"
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static void sighting_free(gpointer data)
 {
     Sighting *sighting = data;
     g_free(sighting->name);
+    g_free(sighting->id);
     g_free(sighting);
 }
 
@@ -67,6 +69,7 @@ static Sighting *sighting_of(Sweep *sweep, GHashTable *by_name, const char *name
         return sighting;
     sighting = g_new0(Sighting, 1);
     sighting->name = g_strdup(name);
+    sighting->id = container_id(sweep->path, name);
     g_hash_table_insert(by_name, sighting->name, sighting);
     g_ptr_array_add(sweep->sighted, sighting);
     return sighting;
@@ -223,6 +226,18 @@ void inquiry_run(gpointer data, GError **error)
     cgroup_mounts_clear(&mounts);
 }
 
+/* When its folder was made, in nanoseconds; 0 where the file system does not say; -1: it cannot be looked at. */
+static gint64 made_ns(const char *path, const char *name)
+{
+    struct statx info;
+    g_autofree char *folder = g_build_filename(path, name, NULL);
+    if (statx(AT_FDCWD, folder, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &info) != 0)
+        return -1;
+    if (!(info.stx_mask & STATX_BTIME))
+        return 0;
+    return (gint64)info.stx_btime.tv_sec * 1000 * US_PER_S + info.stx_btime.tv_nsec;
+}
+
 /* A name-based UUID as RFC 9562 makes it (version 5). */
 char *container_id(const char *path, const char *name)
 {
@@ -230,10 +245,15 @@ char *container_id(const char *path, const char *name)
                                      0x9c, 0x1e, 0x6a, 0x35, 0x7f, 0x21, 0xb8, 0x44};
     guint8 bytes[20];
     gsize length = sizeof bytes;
+    gint64 made = made_ns(path, name);
+    if (made < 0)
+        return NULL;
+    made = GINT64_TO_BE(made);
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
     g_checksum_update(sum, space, sizeof space);
     g_checksum_update(sum, (const guchar *)path, (gssize)strlen(path) + 1);
-    g_checksum_update(sum, (const guchar *)name, (gssize)strlen(name));
+    g_checksum_update(sum, (const guchar *)name, (gssize)strlen(name) + 1);
+    g_checksum_update(sum, (const guchar *)&made, sizeof made);
     g_checksum_get_digest(sum, bytes, &length);
     bytes[6] = (guint8)((bytes[6] & 0x0f) | 0x50);
     bytes[8] = (guint8)((bytes[8] & 0x3f) | 0x80);

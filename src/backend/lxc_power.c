@@ -36,7 +36,15 @@ static gboolean resolve(Deed *deed, GError **error)
 {
     if (!deed->name)
         deed->name = aside_name_of(deed->path, deed->id, error);
-    return deed->name != NULL;
+    if (!deed->name)
+        return FALSE;
+    /* It may have waited behind another errand: meanwhile there may be another container of that name. */
+    g_autofree char *id = container_id(deed->path, deed->name);
+    if (g_strcmp0(id, deed->id) == 0)
+        return TRUE;
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND,
+                "container %s: it is not the one that was meant any more", deed->name);
+    return FALSE;
 }
 
 static void run_refusal(gpointer data, GError **error)

@@ -36,6 +36,7 @@ typedef struct {
 /* What the sweep sees of one container. */
 typedef struct {
     char *name;        /* the folder's, any bytes */
+    char *id;          /* (nullable) container_id() */
     int64_t config_us; /* when its config was last changed; 0: it has none */
     gboolean active;   /* its monitor's socket is there */
     gboolean alive;    /* the process given for it is */
@@ -80,7 +81,8 @@ Inquiry *inquiry_new(const char *path, const char *proc, const char *name);
 void inquiry_free(Inquiry *inquiry);
 void inquiry_run(gpointer data, GError **error);
 
-/* container_id: (transfer full): the UUID of @name in @path. */
+/* container_id: (transfer full): the UUID of @name in @path, as long as its folder is not made anew; NULL while
+ * that cannot be looked at. */
 char *container_id(const char *path, const char *name);
 /* ---- lxc_aside.c */
 

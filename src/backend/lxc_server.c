@@ -25,7 +25,7 @@ Container *container_new(LxcBackend *backend, const char *name, const char *id)
     container->backend = backend;
     container->name = g_strdup(name);
     container->shown_name = shown(name);
-    container->id = id ? g_strdup(id) : container_id(backend->path, name);
+    container->id = g_strdup(id);
     container->limit_bytes = UNKNOWN;
     g_queue_init(&container->waiting);
     return container;

@@ -68,35 +68,15 @@ gboolean process_read_statm(int fd, uint64_t *ret_bytes)
     return read_again(fd, text) && hostinfo_parse_statm(text, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
 }
 
-ProcessorMeter processor_meter_open(const char *proc, int pid)
+int process_open_stat(const char *proc, int pid)
 {
-    ProcessorMeter meter = PROCESSOR_METER_NONE;
-    if (pid <= 0)
-        return meter;
-    meter.has_clock = g_str_equal(proc, "/proc") && clock_getcpuclockid(pid, &meter.clock) == 0;
-    if (!meter.has_clock)
-        meter.fd = open_of(proc, pid, "stat");
-    return meter;
+    return open_of(proc, pid, "stat");
 }
 
-void processor_meter_close(ProcessorMeter *meter)
-{
-    if (meter->fd >= 0)
-        close(meter->fd);
-    *meter = PROCESSOR_METER_NONE;
-}
-
-gboolean processor_meter_read(const ProcessorMeter *meter, uint64_t *ret_us)
+gboolean process_read_processor(int fd, uint64_t *ret_us)
 {
     char text[SMALL_FILE_BYTES];
-    struct timespec used;
-    if (!meter->has_clock)
-        return read_again(meter->fd, text) &&
-               process_parse_processor(text, (uint64_t)sysconf(_SC_CLK_TCK), ret_us);
-    if (clock_gettime(meter->clock, &used) != 0)
-        return FALSE;
-    *ret_us = (uint64_t)used.tv_sec * G_USEC_PER_SEC + (uint64_t)used.tv_nsec / 1000;
-    return TRUE;
+    return read_again(fd, text) && process_parse_processor(text, (uint64_t)sysconf(_SC_CLK_TCK), ret_us);
 }
 
 /* "pid (comm) state ppid ...": comm may hold anything, so fields are counted from the last parenthesis. NULL when it has no

@@ -137,6 +137,18 @@ static json_t *json_of_text(const char *text)
     return value ? value : (text ? json_string(text) : json_null());
 }
 
+/* What an owner has no business to know of the host: where disks lie, and where an operator sits. */
+static json_t *for_owner(json_t *entry, const char *account)
+{
+    static const char *const hosts_own[] = {"disk", "backend", "keep", "boot"};
+    json_t *after = json_object_get(entry, "after");
+    for (guint i = 0; i < G_N_ELEMENTS(hosts_own) && json_is_object(after); i++)
+        json_object_del(after, hosts_own[i]);
+    if (g_strcmp0(json_string_value(json_object_get(entry, "who")), account) != 0)
+        json_object_set_new(entry, "from", json_string(""));
+    return entry;
+}
+
 static json_t *json_of_row(const AuditRow *row)
 {
     return json_pack("{s:I, s:I, s:s, s:s, s:s, s:s?, s:o, s:o, s:s}", "id", (json_int_t)row->id, "time_us",
@@ -185,8 +197,10 @@ static json_t *method_audit(Call *call, GError **error)
     if (!rows)
         return NULL;
     json_t *entries = json_array();
-    for (guint i = 0; i < rows->len; i++)
-        json_array_append_new(entries, json_of_row(rows->pdata[i]));
+    for (guint i = 0; i < rows->len; i++) {
+        json_t *entry = json_of_row(rows->pdata[i]);
+        json_array_append_new(entries, query.owner ? for_owner(entry, query.owner) : entry);
+    }
     return json_pack("{s:o}", "entries", entries);
 }
 

@@ -128,9 +128,10 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
         return FALSE;
     EngineOptions options = {.config = config, .store = store, .mode = starting_mode(config, store)};
     engine = engine_new(&options);
+    /* What waits in the login for a hash is refused at the end, and that is still counted. */
+    g_autoptr(Refusals) refusals = refusals_new();
     g_autoptr(Login) login = login_new(store);
     methods.store = store;
-    g_autoptr(Refusals) refusals = refusals_new();
     methods.login = login;
     methods.refusals = refusals;
     methods.engine = engine;

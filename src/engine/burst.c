@@ -22,7 +22,7 @@
 #define AWAKE_PART      2
 /* An answer that has not come by then comes late: the usual beats will find it. */
 #define AWAITED_US INT64_C(150000)
-/* Looks at processors, of half a microsecond to 5 us each, in one tick. */
+/* Looks at processors, of 5 us each, in one tick. */
 #define AWAKE_LOOKS 64
 
 static uint64_t read_resident(Engine *engine, Tracked *tracked)
@@ -51,7 +51,7 @@ static gboolean crept_up(Tracked *tracked, uint64_t resident)
 static void look_awake(Tracked *tracked, int64_t now_us)
 {
     uint64_t used_us;
-    if (!processor_meter_read(&tracked->processor, &used_us)) {
+    if (!process_read_processor(tracked->stat_fd, &used_us)) {
         tracked->processor_at_us = 0;
         tracked->facts.idle = false;
         return;

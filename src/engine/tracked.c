@@ -47,8 +47,7 @@ Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
     Tracked *tracked = g_new0(Tracked, 1);
     tracked->backend = backend;
     tracked->times = times;
-    tracked->statm_fd = -1;
-    tracked->processor = PROCESSOR_METER_NONE;
+    tracked->statm_fd = tracked->stat_fd = -1;
     tracked->stalled_us = UNKNOWN;
     tracked->chronicled_stalled_us = UNKNOWN;
     return tracked;
@@ -58,9 +57,10 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid)
 {
     if (tracked->statm_fd >= 0)
         close(tracked->statm_fd);
-    processor_meter_close(&tracked->processor);
+    if (tracked->stat_fd >= 0)
+        close(tracked->stat_fd);
     tracked->statm_fd = process_open_statm(proc, pid);
-    tracked->processor = processor_meter_open(proc, pid);
+    tracked->stat_fd = process_open_stat(proc, pid);
     tracked->statm_pid = pid;
     tracked->processor_at_us = 0;
 }

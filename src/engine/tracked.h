@@ -6,7 +6,6 @@
 #pragma once
 #include "backend/agent_channel.h"
 #include "backend/backend.h"
-#include "backend/hostinfo.h"
 #include "base/config.h"
 #include "base/u64.h"
 #include "engine/relief.h"
@@ -75,8 +74,7 @@ typedef struct {
         overhead_bound_bytes; /* what is counted for its QEMU beyond guest RAM, where the config says auto */
     int64_t overhead_bound_us;
 
-    int statm_fd;             /* its process's residency, kept open; -1: none */
-    ProcessorMeter processor; /* ... its processor time */
+    int statm_fd, stat_fd;    /* its process's residency and processor time, kept open; -1: none */
     int statm_pid;            /* ... that process */
     uint64_t processor_us;    /* what it had used ... */
     int64_t processor_at_us;  /* ... then; 0: not looked at yet */

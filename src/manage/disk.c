@@ -1,6 +1,7 @@
 #include "manage/disk.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <gio/gio.h>
@@ -46,43 +47,89 @@ gboolean disk_check(Manage *manage, const Image *image, GError **error)
     return FALSE;
 }
 
-static void copied(GObject *source, GAsyncResult *result, gpointer user_data)
+static void finish(Copy *copy, const GError *error)
 {
-    GSubprocess *process = G_SUBPROCESS(source);
-    Copy *copy = user_data;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GError) told = NULL;
-    g_autofree char *words = NULL;
-    g_autofree char *out = NULL;
-    gboolean read = g_subprocess_communicate_utf8_finish(process, result, &out, &words, &error);
-    if (!read || !g_subprocess_get_successful(process)) {
-        g_autofree char *shown = error_printable(g_strstrip(words ? words : (words = g_strdup(""))), -1, 300);
-        told = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "copy the disk: %s",
-                           *shown ? shown : (error ? error->message : "cp failed"));
-    } else if (g_rename(copy->part, copy->to) != 0) {
-        told = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "name the disk %s: %s", copy->to,
-                           g_strerror(errno));
-    }
-    copy->done(told, copy->user_data);
+    copy->done(error, copy->user_data);
     g_free(copy->part);
     g_free(copy->to);
     g_free(copy);
 }
 
-void disk_copy(const char *from, const char *to, DiskDone done, gpointer user_data)
+/* What a program said at last, without the paths before it, which are the host's business; the log has all of it. */
+static GError *complaint(const char *what, const char *words)
+{
+    g_autofree char *shown = error_printable(words, -1, 300);
+    const char *reason = strrchr(shown, ':');
+    g_message("%s: %s", what, *shown ? shown : "it failed");
+    return g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "%s:%s", what,
+                       reason ? reason + 1 : " it failed");
+}
+
+static gboolean ended_well(GSubprocess *process, GAsyncResult *result, const char *what, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autofree char *words = NULL;
+    if (!g_subprocess_communicate_utf8_finish(process, result, NULL, &words, &problem)) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return FALSE;
+    }
+    if (g_subprocess_get_successful(process))
+        return TRUE;
+    g_propagate_error(error, complaint(what, g_strstrip(words)));
+    return FALSE;
+}
+
+static void run(const char *const *command, Copy *copy, GAsyncReadyCallback then)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *part = g_strconcat(to, ".part", NULL);
-    g_autoptr(GSubprocess) process =
-        g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error, "cp",
-                         "--reflink=auto", "--sparse=always", "--", from, part, NULL);
-    if (!process) {
-        done(error, user_data);
+    g_autoptr(GSubprocess) process = g_subprocess_newv(
+        command, G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+    if (process)
+        g_subprocess_communicate_utf8_async(process, NULL, NULL, then, copy);
+    else
+        finish(copy, error);
+}
+
+static void folder_synced(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GError) error = NULL;
+    ended_well(G_SUBPROCESS(source), result, "write the disk's folder", &error);
+    finish(user_data, error);
+}
+
+static void synced(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Copy *copy = user_data;
+    g_autoptr(GError) error = NULL;
+    if (ended_well(G_SUBPROCESS(source), result, "write the disk", &error) &&
+        g_rename(copy->part, copy->to) != 0)
+        error = complaint("name the disk", g_strerror(errno));
+    if (error) {
+        finish(copy, error);
         return;
     }
+    g_autofree char *folder = g_path_get_dirname(copy->to);
+    run((const char *[]){"sync", "--", folder, NULL}, copy, folder_synced);
+}
+
+static void copied(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Copy *copy = user_data;
+    g_autoptr(GError) error = NULL;
+    if (ended_well(G_SUBPROCESS(source), result, "copy the disk", &error))
+        run((const char *[]){"sync", "--", copy->part, NULL}, copy, synced);
+    else
+        finish(copy, error);
+}
+
+/* On stable storage before anybody writes down that it is there. */
+void disk_copy(const char *from, const char *to, DiskDone done, gpointer user_data)
+{
     Copy *copy = g_new0(Copy, 1);
-    *copy = (Copy){.part = g_steal_pointer(&part), .to = g_strdup(to), .done = done, .user_data = user_data};
-    g_subprocess_communicate_utf8_async(process, NULL, NULL, copied, copy);
+    *copy = (Copy){
+        .part = g_strconcat(to, ".part", NULL), .to = g_strdup(to), .done = done, .user_data = user_data};
+    run((const char *[]){"cp", "--reflink=auto", "--sparse=always", "--", from, copy->part, NULL}, copy,
+        copied);
 }
 
 gboolean disk_remove(const char *path, GError **error)

@@ -143,9 +143,11 @@ static void end(Job *job, gboolean done)
     operation->state = (g_free(operation->state), g_strdup(done ? "done" : "failed"));
     operation->progress_permille = done ? 1000 : operation->progress_permille;
     operation->text = (g_free(operation->text), g_strdup(whole));
-    if (!job_save(job, &error))
-        g_warning("operation %" G_GINT64_FORMAT " has ended, but that cannot be written down: %s",
+    if (!job_save(job, &error)) {
+        g_warning("operation %" G_GINT64_FORMAT " has ended, but that cannot be written down yet: %s",
                   operation->id, error->message);
+        manage_save_later(job->manage, operation);
+    }
     engine_note(job->manage->engine, whole);
     job_room_ended(job);
     manage_tell(job->manage, operation);
@@ -272,6 +274,11 @@ void job_fail(Job *job, GError *error)
 }
 
 /* ---- answers */
+
+gboolean job_is_resumed(const Job *job)
+{
+    return job->resumed;
+}
 
 gpointer job_hold(Job *job)
 {

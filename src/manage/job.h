@@ -66,6 +66,8 @@ const Operation *job_operation(const Job *job);
 const char *job_name(const Job *job);
 /* job_server: NULL while it is not there. */
 Tracked *job_server(const Job *job);
+/* job_is_resumed: a daemon before this one has begun it. */
+gboolean job_is_resumed(const Job *job);
 /* job_set_server: the operation is about this id from now on (one that was just created). */
 void job_set_server(Job *job, const char *server_id);
 /* Seconds or less since this step was begun, in this daemon. */

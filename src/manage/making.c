@@ -9,6 +9,8 @@
 #define NAME_MAX_CHARS 64
 /* In the data: its definition could not be taken back, so its disk is still somebody's. */
 #define STILL_DEFINED "still_defined"
+/* In the data: it could not be stopped, so it may hold what was kept for it. */
+#define MAY_RUN "may_run"
 
 Backend *making_backend(Engine *engine)
 {
@@ -117,10 +119,14 @@ void making_disk_undo(Job *job)
 {
     g_autoptr(GError) error = NULL;
     const char *disk = job_get(job, "disk");
-    if (disk && job_get(job, STILL_DEFINED))
-        job_tell(job, g_strdup_printf("(The disk %s stays, since a definition still names it.)", disk));
-    else if (disk && !disk_remove(disk, &error))
-        job_tell(job, g_strdup_printf("(%s)", error->message));
+    /* Where disks lie is the log's to say: owners read the rest. */
+    if (disk && job_get(job, STILL_DEFINED)) {
+        g_message("%s: the disk %s stays, since a definition still names it", job_name(job), disk);
+        job_tell(job, g_strdup("Its new disk stays, since a definition still names it."));
+    } else if (disk && !disk_remove(disk, &error)) {
+        g_message("%s: %s", job_name(job), error->message);
+        job_tell(job, g_strdup("Its new disk could not be removed; the daemon's log says why."));
+    }
     job_undone(job);
 }
 
@@ -172,6 +178,7 @@ void making_define_undo(Job *job)
 
 void making_start_begin(Job *job)
 {
+    job_set(job, "begun", NULL);
     Backend *backend = home(job);
     if (!backend || !job_room(job))
         return;
@@ -187,16 +194,39 @@ void making_start_poll(Job *job)
         making_start_begin(job);
 }
 
-void making_start_undo(Job *job)
+static void stopped(Backend *backend, const char *id, const GError *error, gpointer user_data)
 {
-    Backend *backend = home(job);
-    if (backend)
-        backend->ops->stop(backend, job_get(job, "id"), job_undo_done, job_hold(job));
+    Job *job = job_held(user_data);
+    if (!job)
+        return;
+    engine_look(job_manage(job)->engine);
+    job_set(job, MAY_RUN, error ? "yes" : NULL);
+    if (error)
+        job_fail(job, g_error_copy(error));
+    else
+        job_undone(job);
 }
 
+void making_start_undo(Job *job)
+{
+    job_set(job, MAY_RUN, "yes"); /* until it is known to be off */
+    Backend *backend = home(job);
+    if (backend)
+        backend->ops->stop(backend, job_get(job, "id"), stopped, job_hold(job));
+}
+
+gboolean making_may_run(const Job *job)
+{
+    return job_get(job, MAY_RUN) != NULL;
+}
+
+/* It was started, or this step would not have begun. What became of it since, with another daemon or none, is its owner's
+ * doing or the host's, and no reason to take it back: it may have been in use for long. */
 void making_verify_begin(Job *job)
 {
     engine_look(job_manage(job)->engine);
+    if (job_is_resumed(job))
+        job_next(job);
 }
 
 void making_verify_poll(Job *job)

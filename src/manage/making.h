@@ -21,6 +21,8 @@ void making_define_undo(Job *job);
 void making_start_begin(Job *job);
 void making_start_poll(Job *job);
 void making_start_undo(Job *job);
+/* making_may_run: it was taken back, but could not be stopped. */
+gboolean making_may_run(const Job *job);
 void making_verify_begin(Job *job);
 void making_verify_poll(Job *job);
 

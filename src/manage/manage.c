@@ -6,6 +6,8 @@
 #define TICK_MS 100
 /* With nothing under way: only wishes and definitions are compared, of which the engine learns no sooner anyway. */
 #define IDLE_MS 1000
+/* A full disk is not asked all the time. */
+#define SAVE_AGAIN_US INT64_C(1000000)
 /* A server that is not seen this long after the start is not coming. */
 #define FOUND_US INT64_C(20000000)
 /* A hypervisor that is away may be the very one that is needed; one that is not there at all holds up nobody for ever. */
@@ -119,10 +121,29 @@ void manage_job_began(Manage *manage)
     pace(manage);
 }
 
+void manage_save_later(Manage *manage, const Operation *operation)
+{
+    g_ptr_array_add(manage->unsaved, operation_copy(operation));
+}
+
+static void save_unsaved(Manage *manage, int64_t now_us)
+{
+    if (manage->unsaved->len == 0 || now_us < manage->save_after_us)
+        return;
+    manage->save_after_us = now_us + SAVE_AGAIN_US;
+    for (guint i = manage->unsaved->len; i > 0; i--) {
+        g_autoptr(GError) error = NULL;
+        if (store_operation_update(manage->store, manage->unsaved->pdata[i - 1], NULL, &error) ||
+            g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND))
+            g_ptr_array_remove_index(manage->unsaved, i - 1);
+    }
+}
+
 static gboolean on_tick(gpointer data)
 {
     Manage *manage = data;
     int64_t now_us = g_get_monotonic_time();
+    save_unsaved(manage, now_us);
     take_up_left(manage, now_us);
     for (guint i = manage->jobs->len; i > 0; i--)
         if (i <= manage->jobs->len)
@@ -199,6 +220,7 @@ Manage *manage_new(Engine *engine, Store *store, const ManageOptions *options)
     manage->recipes = g_ptr_array_new();
     manage->jobs = g_ptr_array_new_with_free_func((GDestroyNotify)job_free);
     manage->ended = g_ptr_array_new_with_free_func((GDestroyNotify)job_free);
+    manage->unsaved = g_ptr_array_new_with_free_func((GDestroyNotify)operation_free);
     manage->alive = alive_new(manage);
     manage->rewriting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     manage->rewrite_after = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -217,11 +239,13 @@ void manage_free(Manage *manage)
     if (!manage)
         return;
     g_source_remove(manage->tick_source);
+    save_unsaved(manage, G_MAXINT64 - SAVE_AGAIN_US);
     g_clear_handle_id(&manage->free_source, g_source_remove);
     manage->alive->manage = NULL;
     alive_unref(manage->alive);
     g_ptr_array_unref(manage->jobs);
     g_ptr_array_unref(manage->ended);
+    g_ptr_array_unref(manage->unsaved);
     g_ptr_array_unref(manage->recipes);
     g_clear_pointer(&manage->found, g_ptr_array_unref);
     g_queue_clear_full(&manage->history, (GDestroyNotify)operation_free);

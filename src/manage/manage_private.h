@@ -15,9 +15,11 @@ struct Manage {
     GPtrArray *recipes; /* JobRecipe, borrowed */
     GPtrArray *jobs;    /* Job, owned: under way */
     GPtrArray *ended;   /* Job, owned: freed in the next turn */
-    GQueue history;     /* Operation, owned, newest first: without a store */
-    GPtrArray *found;   /* (nullable) Operation, owned: a daemon before this one left them running */
-    int64_t started_us;
+    GPtrArray *
+        unsaved; /* Operation, owned: ended, which is not written down yet: the next daemon would go on with them */
+    GQueue history;   /* Operation, owned, newest first: without a store */
+    GPtrArray *found; /* (nullable) Operation, owned: a daemon before this one left them running */
+    int64_t started_us, save_after_us;
     int64_t last_id; /* without a store */
     guint tick_source, ticking_ms, free_source;
     Alive *alive;
@@ -43,6 +45,8 @@ void job_resume(Manage *manage, Operation *operation);
 /* manage.c */
 void manage_job_began(Manage *manage);
 void manage_job_ended(Manage *manage, Job *job);
+/* manage_save_later: the store could not be written; it is tried again until it can. */
+void manage_save_later(Manage *manage, const Operation *operation);
 void manage_tell(Manage *manage, const Operation *operation);
 Alive *manage_alive(Manage *manage);
 void alive_unref(Alive *alive);

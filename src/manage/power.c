@@ -160,6 +160,7 @@ static const char *now_defined(const Tracked *tracked)
 
 static void define_begin(Job *job)
 {
+    job_set(job, "asked", NULL);
     Tracked *tracked = server_of(job);
     if (!tracked || !job_room(job))
         return; /* a daemon that goes on here has to make the room again: poll comes back */
@@ -229,6 +230,7 @@ static void started(Backend *backend, const char *id, const GError *error, gpoin
 
 static void start_begin(Job *job)
 {
+    job_set(job, "begun", NULL);
     Tracked *tracked = server_of(job);
     if (!tracked || !job_room(job))
         return;

@@ -88,6 +88,10 @@ static void shutdown_undo(Job *job)
         job_tell(job, g_strdup_printf("The old server is off, and is still called %s by its hypervisor.",
                                       job_get(job, "keep")));
         job_undone(job);
+    } else if (job_get(job, "ran") && making_may_run(job)) {
+        job_tell(job,
+                 g_strdup("The old server is back, but off: the new one could not be stopped and may run."));
+        job_undone(job);
     } else if (job_get(job, "ran")) {
         shutdown_undo_poll(job);
     } else {
@@ -144,15 +148,37 @@ static void hand_over_begin(Job *job)
     }
 }
 
+static gboolean handed_back(Job *job, GError **error)
+{
+    if (!move_things(job, job_get(job, "id"), aside_id(job), error))
+        return FALSE;
+    job_set_server(job, aside_id(job));
+    job_set(job, "handed_over", NULL);
+    return TRUE;
+}
+
+/* A store that cannot be written is no reason to leave the old server off: the first step, undone last, tries once more,
+ * with the new disk gone, which may be what fills the file system. */
 static void hand_over_undo(Job *job)
 {
+    g_autoptr(GError) error = NULL;
+    job_set(job, "handed_over", "yes");
+    if (!handed_back(job, &error))
+        g_warning("%s: its settings and owner cannot be handed back yet: %s", job_name(job), error->message);
+    job_undone(job);
+}
+
+static void room_undo(Job *job)
+{
     GError *error = NULL;
-    if (move_things(job, job_get(job, "id"), aside_id(job), &error)) {
-        job_set_server(job, aside_id(job));
-        job_undone(job);
-    } else {
-        job_fail(job, error);
+    if (job_get(job, "handed_over") && !handed_back(job, &error)) {
+        GError *again = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE,
+                                    "its settings and owner cannot be handed back: %s", error->message);
+        g_error_free(error);
+        job_fail(job, again);
+        return;
     }
+    job_undone(job);
 }
 
 /* ---- the recipes */
@@ -166,7 +192,12 @@ static char *reinstall_text(Job *job)
 }
 
 static const JobStep reinstall_steps[] = {
-    JOB_ROOM_STEP,
+    {.name = "room",
+     .begin = job_room_begin,
+     .poll = job_room_poll,
+     .expired = job_room_expired,
+     .undo = room_undo,
+     .deadline_us = JOB_ROOM_US},
     MAKING_DISK_STEP(50),
     {.name = "shutdown",
      .progress_permille = 400,

@@ -287,6 +287,34 @@ static void test_audit(House *house, gconstpointer data)
     ask_badly(house, token, "audit", "{\"name\":\"" FOREIGN "\"}", "not-found", "no server");
 }
 
+/* Of what an operator has done to it: not where he sat, nor where the host keeps its disks. */
+static void test_audit_for_owner(House *house, gconstpointer data)
+{
+    g_autofree char *token = owner_token(house);
+    g_autofree char *id = g_strdup(rig_server(&house->rig, MINE)->latest->id);
+    const AuditEntry entry = {.who = "root@local",
+                              .from = "web 192.0.2.9",
+                              .action = "reinstall",
+                              .name = MINE,
+                              .server_id = id,
+                              .after = "{\"image\":\"debian\",\"disk\":\"/srv/disks/web-1\",\"boot\":\"x\"}"};
+    g_autoptr(GError) error = NULL;
+    g_assert_true(store_audit(house->store, &entry, &error));
+    json_decref(ask_well(house, token, "set", "{\"name\":\"" MINE "\",\"ballooning_enabled\":false}"));
+    g_autoptr(json_t) own = ask_well(house, token, "audit", "{}");
+    json_t *entries = json_object_get(own, "entries");
+    g_autofree char *text = json_dumps(entries, 0);
+    g_assert_cmpuint(json_array_size(entries), ==, 2);
+    g_assert_null(strstr(text, "/srv/disks"));
+    g_assert_null(strstr(text, "192.0.2.9"));
+    g_assert_cmpstr(word(json_object_get(json_array_get(entries, 1), "after"), "image"), ==, "debian");
+    g_assert_cmpstr(word(json_array_get(entries, 0), "from"), ==, "web 192.0.2.7"); /* her own */
+    g_autoptr(json_t) all = ask_well(house, NULL, "audit", "{}");
+    g_autofree char *whole = json_dumps(all, 0);
+    g_assert_nonnull(strstr(whole, "/srv/disks"));
+    g_assert_nonnull(strstr(whole, "192.0.2.9"));
+}
+
 /* Words that have broken other programs, in every text field there is: refused with a reason, or kept as they are. */
 static void test_bad_words(House *house, gconstpointer data)
 {
@@ -371,6 +399,7 @@ int main(int argc, char **argv)
     ADD("owner", test_owner);
     ADD("conflict", test_conflict);
     ADD("audit", test_audit);
+    ADD("audit-for-owner", test_audit_for_owner);
     ADD("bad-words", test_bad_words);
     ADD("events", test_events);
     return g_test_run();

@@ -359,34 +359,6 @@ static void test_own_process(void)
     g_assert_cmpuint(start, ==, again);
 }
 
-/* Our own processor time, by the kernel's clock and by stat: the same, and it grows with work. */
-static void test_processor_meter(void)
-{
-    g_autofree char *twin = g_dir_make_tmp("aerostat-proc-XXXXXX", NULL);
-    g_autofree char *folder = g_strdup_printf("%s/%d", twin, getpid());
-    g_autofree char *from = g_strdup_printf("/proc/%d", getpid());
-    g_assert_cmpint(symlink(from, folder), ==, 0);
-    ProcessorMeter by_clock = processor_meter_open("/proc", getpid());
-    ProcessorMeter by_stat = processor_meter_open(twin, getpid());
-    uint64_t before_us, clock_us = 0, stat_us = 0;
-    g_assert_true(by_clock.has_clock);
-    g_assert_false(by_stat.has_clock);
-    g_assert_true(processor_meter_read(&by_clock, &before_us));
-    while (clock_us < before_us + 60000)
-        g_assert_true(processor_meter_read(&by_clock, &clock_us));
-    g_assert_true(processor_meter_read(&by_stat, &stat_us));
-    g_assert_cmpuint(u64_distance(clock_us, stat_us), <, 500000);
-    processor_meter_close(&by_clock);
-    processor_meter_close(&by_stat);
-    g_assert_false(processor_meter_read(&by_stat, &stat_us));
-    ProcessorMeter nobody = processor_meter_open("/proc", (1 << 22) + 1); /* beyond any pid */
-    g_assert_false(processor_meter_read(&nobody, &stat_us));
-    nobody = processor_meter_open("/proc", 0);
-    g_assert_false(processor_meter_read(&nobody, &stat_us));
-    g_unlink(folder);
-    g_rmdir(twin);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -401,6 +373,5 @@ int main(int argc, char **argv)
     g_test_add_func("/process/stat", test_stat);
     g_test_add_func("/process/find", test_find);
     g_test_add_func("/process/own", test_own_process);
-    g_test_add_func("/hostinfo/processor-meter", test_processor_meter);
     return g_test_run();
 }

@@ -215,7 +215,7 @@ static void test_disks_stand_on(void)
     g_assert_true(disks_stand_on(ring, base));
     g_assert_false(disks_stand_on(alone, base));
     g_assert_false(disks_stand_on(raw, base));
-    g_assert_false(disks_stand_on(lost, base));
+    g_assert_true(disks_stand_on(lost, base)); /* it may be there for others */
     g_assert_false(disks_stand_on(base, top)); /* only downwards */
     for (const char *const *path = (const char *[]){base, alone, middle, top, odd, ring, raw, link, NULL};
          *path; path++)

@@ -1,5 +1,7 @@
 /* Containers: what control groups say, jobs that hang, and liblxc over folders of real definitions. */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
 
@@ -360,6 +362,32 @@ static void test_listed(void)
     rig_close(&rig);
 }
 
+/* Another container under a name that was there before: whoever owned the first does not own it. */
+static void test_made_anew(void)
+{
+    Rig rig = {.path = g_dir_make_tmp("lxc-XXXXXX", NULL)};
+    struct statx info;
+    if (statx(AT_FDCWD, rig.path, 0, STATX_BTIME, &info) != 0 || !(info.stx_mask & STATX_BTIME)) {
+        g_test_skip("this file system does not keep when a folder was made");
+        g_rmdir(rig.path);
+        g_free(rig.path);
+        return;
+    }
+    define(&rig, "web-1", "");
+    rig_open(&rig, NULL);
+    look(&rig);
+    g_autofree char *before = g_strdup(first(&rig)->id);
+    look(&rig);
+    g_assert_cmpstr(first(&rig)->id, ==, before);
+    g_autofree char *command = g_strdup_printf("rm -rf '%s/web-1'", rig.path);
+    g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+    define(&rig, "web-1", "");
+    look(&rig);
+    g_assert_cmpuint(rig.servers->len, ==, 1);
+    g_assert_cmpstr(first(&rig)->id, !=, before);
+    rig_close(&rig);
+}
+
 /* Names and configs that nobody should have, and everybody has once. */
 static void test_hostile(void)
 {
@@ -549,6 +577,7 @@ int main(int argc, char **argv)
     g_test_add_func("/lxc/work/deadline", test_work_deadline);
     g_test_add_func("/lxc/work/pool-goes", test_work_pool_goes);
     g_test_add_func("/lxc/listed", test_listed);
+    g_test_add_func("/lxc/made-anew", test_made_anew);
     g_test_add_func("/lxc/hostile", test_hostile);
     g_test_add_func("/lxc/no-folder", test_no_folder);
     g_test_add_func("/lxc/refusals", test_refusals);

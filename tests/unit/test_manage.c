@@ -106,6 +106,12 @@ static Operation *operation_now(House *house)
     return manage_operation(house->manage, house->operation, NULL);
 }
 
+static gboolean is_in(House *house, const char *step)
+{
+    g_autoptr(Operation) operation = operation_now(house);
+    return g_str_equal(operation->step, step);
+}
+
 static gboolean has_ended(House *house)
 {
     g_autoptr(Operation) operation = operation_now(house);
@@ -177,7 +183,7 @@ static void test_disk_of_what_is_still_defined(House *house, gconstpointer data)
     FAKE(house->rig.fake, house->web->running = FALSE);
     RIG_UNTIL(rig_server(&house->rig, WEB)->latest->power == POWER_OFF);
     begin_reinstall(house);
-    check_ended(house, "failed", "stays, since a definition still names it");
+    check_ended(house, "failed", "Its new disk stays, since a definition still names it.");
     g_assert_cmpuint(disks_left(house), ==, 1);
 }
 
@@ -277,6 +283,39 @@ static void test_restart_is_done(House *house, gconstpointer data)
     g_assert_cmpuint(fake_power_times(house->power, "start:" ID), ==, 0);
 }
 
+/* It was started; the daemon did not see it run, and its host was switched off. Somebody may have used it: it stays. */
+static void test_started_is_kept(House *house, gconstpointer data)
+{
+    begin_reinstall(house);
+    hear_power_button(house);
+    RIG_UNTIL(fake_power_times(house->power, "create:" WEB) > 0);
+    g_autoptr(Operation) operation = operation_now(house);
+    g_autofree char *id = g_strdup(operation->server_id);
+    FakeGuest *made = fake_guest_by_id(house->rig.fake, id);
+    FAKE(house->rig.fake, made->gone = TRUE);
+    RIG_UNTIL(is_in(house, "verify"));
+    manage_free(house->manage);
+    FAKE(house->rig.fake, made->running = FALSE);
+    FAKE(house->rig.fake, made->gone = FALSE);
+    RIG_UNTIL(rig_server(&house->rig, WEB) && g_str_equal(rig_server(&house->rig, WEB)->latest->id, id));
+    open_manage(house, "second");
+    check_ended(house, "done", "was reinstalled");
+    g_autofree char *removed = g_strconcat("remove:", id, NULL);
+    g_assert_cmpuint(fake_power_times(house->power, removed), ==, 0);
+    g_assert_cmpuint(disks_left(house), ==, 1);
+}
+
+/* The new one could not be stopped: two servers in the room of one would be one too many. */
+static void test_new_one_may_run(House *house, gconstpointer data)
+{
+    house->power->fails = "start stop";
+    FAKE(house->rig.fake, house->web->running = TRUE);
+    begin_reinstall(house);
+    hear_power_button(house);
+    check_ended(house, "failed", "the new one could not be stopped and may run");
+    g_assert_cmpuint(fake_power_times(house->power, "start:" ID), ==, 0);
+}
+
 /* ---- what is asked */
 
 static void test_name_that_no_machine_can_have(House *house, gconstpointer data)
@@ -350,6 +389,8 @@ int main(int argc, char **argv)
     ADD("boot/stop-goes-on", test_stop_goes_on);
     ADD("boot/restart-starts", test_restart_starts);
     ADD("boot/restart-is-done", test_restart_is_done);
+    ADD("boot/started-is-kept", test_started_is_kept);
+    ADD("back/new-one-may-run", test_new_one_may_run);
     ADD("name", test_name_that_no_machine_can_have);
     ADD("autostart", test_autostart_is_kept);
     ADD("found-among-many", test_found_among_many);
