@@ -36,25 +36,12 @@ void aside_begin(Job *job)
     backend->ops->set_aside(backend, aside_id(job), job_get(job, "keep"), job_done, job_hold(job));
 }
 
-static void taken_back(Backend *backend, const char *id, const GError *error, gpointer user_data)
-{
-    Job *job = job_held(user_data);
-    if (!job)
-        return;
-    engine_look(job_manage(job)->engine);
-    job_set(job, STUCK, error ? "yes" : NULL);
-    if (error)
-        job_fail(job, g_error_copy(error));
-    else
-        job_undone(job);
-}
-
 void aside_undo(Job *job)
 {
-    job_set(job, STUCK, "yes"); /* until it is known to be back */
+    job_doubt(job, STUCK);
     Backend *backend = aside_home(job);
     if (backend)
-        backend->ops->take_back(backend, aside_id(job), job_get(job, "keep"), taken_back, job_hold(job));
+        backend->ops->take_back(backend, aside_id(job), job_get(job, "keep"), job_undo_done, job_hold(job));
 }
 
 gboolean aside_is_stuck(const Job *job)

@@ -22,8 +22,9 @@ struct Job {
     gboolean resumed;
     gboolean ended;
     int64_t step_began_us;
-    int64_t again_us; /* when the step, or its undo, is begun once more; 0: it is under way */
-    guint serial;     /* of the step: an answer to another one says nothing */
+    const char *doubted; /* (nullable) static: in the data until the undo under way has succeeded */
+    int64_t again_us;    /* when the step, or its undo, is begun once more; 0: it is under way */
+    guint serial;        /* of the step: an answer to another one says nothing */
     GString *told;
     guint64 room; /* what the engine keeps for it; 0: nothing. Not written down: a new daemon asks anew. */
 };
@@ -208,6 +209,7 @@ static void undo_step(Job *job)
     g_autoptr(GError) error = NULL;
     const JobStep *step = &job->recipe->steps[job->step];
     job->serial++;
+    job->doubted = NULL;
     job->step_began_us = g_get_monotonic_time();
     job->operation->step = (g_free(job->operation->step), g_strdup(step->name));
     if (!job_save(job, &error))
@@ -316,16 +318,25 @@ void job_done(Backend *backend, const char *id, const GError *error, gpointer us
         job_next(job);
 }
 
+void job_doubt(Job *job, const char *key)
+{
+    job->doubted = key;
+    job_set(job, key, "yes");
+}
+
 void job_undo_done(Backend *backend, const char *id, const GError *error, gpointer user_data)
 {
     Job *job = job_held(user_data);
     if (!job)
         return;
     engine_look(job->manage->engine);
-    if (error)
+    if (error) {
         job_fail(job, g_error_copy(error));
-    else
-        job_undone(job);
+        return;
+    }
+    if (job->doubted)
+        job_set(job, job->doubted, NULL);
+    job_undone(job);
 }
 
 static void tick_back(Job *job, const JobStep *step, int64_t now_us)

@@ -86,7 +86,9 @@ void job_done(Backend *backend, const char *id, const GError *error, gpointer us
 gpointer job_hold(Job *job);
 /* job_held: for a step's own BackendDone: the job, or NULL when that step is over. Releases @data. */
 Job *job_held(gpointer data);
-/* job_undone_done: the same in an undo. */
+/* job_undo_done: the same in an undo. job_doubt: to be called before: @key (static) is in the job's data until that undo has
+ * succeeded, for those who must know whether it has. */
+void job_doubt(Job *job, const char *key);
 void job_undo_done(Backend *backend, const char *id, const GError *error, gpointer user_data);
 
 /* manage_check_free: AEROSTAT_ERROR_BUSY while an operation on that server, or of that name, is under way. */

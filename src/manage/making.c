@@ -153,25 +153,12 @@ void making_define_begin(Job *job)
     backend->ops->create(backend, &spec, job_done, job_hold(job));
 }
 
-static void undefined(Backend *backend, const char *id, const GError *error, gpointer user_data)
-{
-    Job *job = job_held(user_data);
-    if (!job)
-        return;
-    engine_look(job_manage(job)->engine);
-    job_set(job, STILL_DEFINED, error ? "yes" : NULL);
-    if (error)
-        job_fail(job, g_error_copy(error));
-    else
-        job_undone(job);
-}
-
 void making_define_undo(Job *job)
 {
-    job_set(job, STILL_DEFINED, "yes"); /* until it is known to be gone */
+    job_doubt(job, STILL_DEFINED);
     Backend *backend = home(job);
     if (backend)
-        backend->ops->remove(backend, job_get(job, "id"), undefined, job_hold(job));
+        backend->ops->remove(backend, job_get(job, "id"), job_undo_done, job_hold(job));
 }
 
 /* ---- start */
@@ -194,25 +181,12 @@ void making_start_poll(Job *job)
         making_start_begin(job);
 }
 
-static void stopped(Backend *backend, const char *id, const GError *error, gpointer user_data)
-{
-    Job *job = job_held(user_data);
-    if (!job)
-        return;
-    engine_look(job_manage(job)->engine);
-    job_set(job, MAY_RUN, error ? "yes" : NULL);
-    if (error)
-        job_fail(job, g_error_copy(error));
-    else
-        job_undone(job);
-}
-
 void making_start_undo(Job *job)
 {
-    job_set(job, MAY_RUN, "yes"); /* until it is known to be off */
+    job_doubt(job, MAY_RUN);
     Backend *backend = home(job);
     if (backend)
-        backend->ops->stop(backend, job_get(job, "id"), stopped, job_hold(job));
+        backend->ops->stop(backend, job_get(job, "id"), job_undo_done, job_hold(job));
 }
 
 gboolean making_may_run(const Job *job)
