@@ -13,6 +13,7 @@
 void reservation_free(Reservation *reservation)
 {
     g_free(reservation->for_name);
+    g_free(reservation->namesake_id);
     g_free(reservation);
 }
 
@@ -31,6 +32,34 @@ static const Tracked *running(Engine *engine, const char *name)
     return NULL;
 }
 
+static gboolean is_for(const Reservation *reservation, const Tracked *tracked)
+{
+    return g_strcmp0(reservation->for_name, tracked->latest->name) == 0 &&
+           g_strcmp0(reservation->namesake_id, tracked->latest->id) != 0;
+}
+
+/* The server that it was for, once that runs. */
+static const Tracked *running_for(Engine *engine, const Reservation *reservation)
+{
+    for (guint i = 0; i < engine->servers->len; i++) {
+        const Tracked *tracked = engine->servers->pdata[i];
+        if (is_for(reservation, tracked) && tracked_counts(tracked))
+            return tracked;
+    }
+    return NULL;
+}
+
+/* (nullable) Another server of the same name, on another hypervisor. */
+static const char *namesake_of(const Engine *engine, const Tracked *tracked)
+{
+    for (guint i = 0; tracked && i < engine->servers->len; i++) {
+        const Tracked *other = engine->servers->pdata[i];
+        if (other != tracked && g_str_equal(other->latest->name, tracked->latest->name))
+            return other->latest->id;
+    }
+    return NULL;
+}
+
 /* As the ledger counts it; a server that has just come up may hold everything. */
 static uint64_t held_now(const Engine *engine, const Tracked *tracked)
 {
@@ -40,13 +69,14 @@ static uint64_t held_now(const Engine *engine, const Tracked *tracked)
     return u64_add_sat(ledger_held(&tracked->facts, &engine->params), overhead);
 }
 
-/* The most that an operation keeps for a server of that name. */
-static uint64_t kept_for(const Engine *engine, const char *name)
+/* The most that an operation keeps for a server of that name, other than @namesake_id (nullable). */
+static uint64_t kept_for(const Engine *engine, const char *name, const char *namesake_id)
 {
     uint64_t most = 0;
     for (guint i = 0; i < engine->reservations->len; i++) {
         const Reservation *reservation = engine->reservations->pdata[i];
-        if (reservation->kept && g_str_equal(reservation->for_name, name))
+        gboolean other = namesake_id && g_strcmp0(reservation->namesake_id, namesake_id) == 0;
+        if (reservation->kept && !other && g_str_equal(reservation->for_name, name))
             most = u64_max(most, reservation->bytes);
     }
     return most;
@@ -55,10 +85,12 @@ static uint64_t kept_for(const Engine *engine, const char *name)
 /* What a server that has come up holds of its reservation is no longer reserved, but held. */
 static uint64_t still_reserved(Engine *engine, const Reservation *reservation)
 {
-    const Tracked *tracked = running(engine, reservation->for_name);
+    const Tracked *tracked = running_for(engine, reservation);
     /* Somebody's for a server that an operation is starting by now: its room is kept once. */
-    if (!reservation->kept && reservation->for_name && kept_for(engine, reservation->for_name) > 0)
-        return u64_sub_sat(reservation->bytes, kept_for(engine, reservation->for_name));
+    uint64_t kept =
+        reservation->kept || !reservation->for_name ? 0 : kept_for(engine, reservation->for_name, NULL);
+    if (kept > 0)
+        return u64_sub_sat(reservation->bytes, kept);
     if (!tracked)
         return reservation->bytes;
     if (reservation->kept)
@@ -83,16 +115,17 @@ uint64_t engine_promised(Engine *engine, const Tracked *tracked, uint64_t minimu
     if ((tracked->decided ? tracked->facts.fixed : tracked->latest->fixed) != FIXED_NO)
         low = tracked_bound(tracked);
     low = u64_add_sat(low, tracked_overhead(tracked, &engine->defaults));
-    return u64_max(low, kept_for(engine, tracked->latest->name));
+    return u64_max(low, kept_for(engine, tracked->latest->name, tracked->latest->id));
 }
 
-uint64_t engine_reserved_besides(Engine *engine, const char *name)
+uint64_t engine_reserved_besides(Engine *engine, const char *name, const char *id)
 {
     uint64_t sum = 0;
     for (guint i = 0; i < engine->reservations->len; i++) {
         const Reservation *reservation = engine->reservations->pdata[i];
-        gboolean own = name && g_strcmp0(reservation->for_name, name) == 0;
-        gboolean promised = reservation->kept && running(engine, reservation->for_name);
+        gboolean others = id && g_strcmp0(reservation->namesake_id, id) == 0;
+        gboolean own = name && !others && g_strcmp0(reservation->for_name, name) == 0;
+        gboolean promised = reservation->kept && running_for(engine, reservation);
         if (!own && !promised)
             sum = u64_add_sat(sum, still_reserved(engine, reservation));
     }
@@ -109,15 +142,16 @@ static uint64_t promised_now(Engine *engine, const Tracked *tracked)
     return engine_promised(engine, tracked, low);
 }
 
-/* @bytes: with @overhead_bytes of it for a QEMU; @name: (nullable): whose: what is promised to and reserved for it already
- * is not counted besides. */
+/* @bytes: with @overhead_bytes of it for a QEMU; @name, @id: (nullable): whose: what is promised to and reserved for it already
+ * is not counted besides; what is promised to @namesake_id (nullable) is. */
 static gboolean check_room(Engine *engine, uint64_t bytes, uint64_t overhead_bytes, const char *name,
-                           GError **error)
+                           const char *id, const char *namesake_id, GError **error)
 {
-    uint64_t sum = u64_add_sat(bytes, engine_reserved_besides(engine, name));
+    uint64_t sum = u64_add_sat(bytes, engine_reserved_besides(engine, name, id));
     for (guint i = 0; i < engine->servers->len; i++) {
         const Tracked *tracked = engine->servers->pdata[i];
-        if (!name || !g_str_equal(tracked->latest->name, name))
+        if (!name || !g_str_equal(tracked->latest->name, name) ||
+            g_strcmp0(tracked->latest->id, namesake_id) == 0)
             sum = u64_add_sat(sum, promised_now(engine, tracked));
     }
     if (engine->host.beats == 0 || engine->host.state == ENGINE_DISCONNECTED) {
@@ -211,7 +245,8 @@ const Reservation *engine_reserve(Engine *engine, uint64_t bytes, const char *fo
     }
     uint64_t whole = room_for(engine, NULL, bytes, TRUE);
     Reservation *same = reserved_for(engine, for_name);
-    if ((!same || whole > same->bytes) && !check_room(engine, whole, whole - bytes, for_name, error))
+    if ((!same || whole > same->bytes) &&
+        !check_room(engine, whole, whole - bytes, for_name, NULL, NULL, error))
         return NULL;
     if (same)
         return enlarge(engine, same, whole, lifetime_us, audit, error) ? same : NULL;
@@ -237,12 +272,14 @@ const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, cons
 {
     uint64_t whole = room_for(engine, tracked, bytes, is_kvm);
     uint64_t overhead = is_kvm ? u64_sub_sat(whole, bytes) : 0;
+    const char *namesake_id = namesake_of(engine, tracked);
     name = tracked ? tracked->latest->name : name;
-    if (!check_room(engine, whole, overhead, name, error))
+    if (!check_room(engine, whole, overhead, name, tracked ? tracked->latest->id : NULL, namesake_id, error))
         return NULL;
     Reservation *reservation = g_new0(Reservation, 1);
     reservation->id = KEPT_FIRST + ++engine->last_kept;
     reservation->for_name = g_strdup(name);
+    reservation->namesake_id = g_strdup(namesake_id);
     reservation->bytes = whole;
     reservation->overhead_bytes = overhead;
     reservation->expires_us = g_get_monotonic_time() + lifetime_us;

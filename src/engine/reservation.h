@@ -7,7 +7,9 @@
 
 typedef struct {
     guint64 id;
-    char *for_name;          /* (nullable) */
+    char *for_name; /* (nullable) */
+    char *
+        namesake_id; /* (nullable) of another server of that name, a container for one: nothing of it is this one's */
     uint64_t bytes;          /* overhead included */
     int64_t expires_us;      /* monotonic: an abandoned reservation does not starve the host */
     int64_t up_since_us;     /* since when its server has been seen running; 0 = not yet */
@@ -45,9 +47,9 @@ gboolean engine_release(Engine *engine, guint64 id, const AuditEntry *audit, GEr
 GPtrArray *engine_reservations(Engine *engine);
 uint64_t engine_reserved_bytes(Engine *engine);
 /* engine_promised: to a server with that minimum: it, or all it has where that is fixed, or what an operation keeps for it.
- * engine_reserved_besides: all that is reserved and not part of that; nor for @name (nullable). */
+ * engine_reserved_besides: all that is reserved and not part of that; nor for the server of @name and @id (nullable). */
 uint64_t engine_promised(Engine *engine, const Tracked *tracked, uint64_t minimum_bytes);
-uint64_t engine_reserved_besides(Engine *engine, const char *name);
+uint64_t engine_reserved_besides(Engine *engine, const char *name, const char *id);
 
 /* reservations_load: those a daemon before this one has left. */
 void reservations_load(Engine *engine);

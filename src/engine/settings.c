@@ -84,7 +84,7 @@ gboolean engine_check_settings(Engine *engine, const Tracked *tracked, const Ser
     uint64_t before = minima_with(engine, tracked, tracked_minimum(tracked, &engine->defaults));
     uint64_t after = minima_with(engine, tracked, settings->minimum_bytes);
     /* What is reserved has been promised before. */
-    uint64_t reserved = engine_reserved_besides(engine, NULL);
+    uint64_t reserved = engine_reserved_besides(engine, NULL, NULL);
     uint64_t pool = u64_sub_sat(engine->host.pool_bytes, reserved);
     if (tracked_counts(tracked) && after > pool && after > before) {
         g_autofree char *missing = size_format(after - pool), *sum = size_format(after),

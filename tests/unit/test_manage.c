@@ -316,6 +316,32 @@ static void test_new_one_may_run(House *house, gconstpointer data)
     g_assert_cmpuint(fake_power_times(house->power, "start:" ID), ==, 0);
 }
 
+/* A container of the same name on the same host holds what it holds: a start has to find room beside it. */
+static void test_namesake(House *house, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    FAKE(house->rig.fake, house->web->running = FALSE);
+    FakeGuest *box = fake_guest_add(house->rig.fake, WEB, 3 * GIB);
+    FAKE(house->rig.fake, (g_free(box->id), box->id = g_strdup("box-id")));
+    FAKE(house->rig.fake, box->container = TRUE);
+    FAKE(house->rig.fake, box->fixed = FIXED_CONTAINER);
+    Tracked *web = NULL;
+    RIG_UNTIL(engine_servers(house->rig.engine)->len == 3);
+    for (guint i = 0; i < 3; i++) {
+        Tracked *tracked = engine_servers(house->rig.engine)->pdata[i];
+        web = g_str_equal(tracked->latest->id, ID) ? tracked : web;
+    }
+    RIG_UNTIL(web->latest->power == POWER_OFF);
+    g_assert_null(manage_power(house->manage, web, ACTION_START, 60, &CALLER, &error));
+    g_assert_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NO_ROOM);
+    FAKE(house->rig.fake, box->running = FALSE);
+    rig_pass(300);
+    const Operation *operation = manage_power(house->manage, web, ACTION_START, 60, &CALLER, NULL);
+    g_assert_nonnull(operation);
+    house->operation = operation->id;
+    check_ended(house, "done", "is running");
+}
+
 /* ---- what is asked */
 
 static void test_name_that_no_machine_can_have(House *house, gconstpointer data)
@@ -391,6 +417,7 @@ int main(int argc, char **argv)
     ADD("boot/restart-is-done", test_restart_is_done);
     ADD("boot/started-is-kept", test_started_is_kept);
     ADD("back/new-one-may-run", test_new_one_may_run);
+    ADD("room/namesake", test_namesake);
     ADD("name", test_name_that_no_machine_can_have);
     ADD("autostart", test_autostart_is_kept);
     ADD("found-among-many", test_found_among_many);
