@@ -7,9 +7,8 @@
 
 typedef struct {
     guint64 id;
-    char *for_name; /* (nullable) */
-    char *
-        namesake_id; /* (nullable) of another server of that name, a container for one: nothing of it is this one's */
+    char *for_name;          /* (nullable) */
+    char *namesake_id;       /* (nullable) of another server of that name: nothing of it is this one's */
     uint64_t bytes;          /* overhead included */
     int64_t expires_us;      /* monotonic: an abandoned reservation does not starve the host */
     int64_t up_since_us;     /* since when its server has been seen running; 0 = not yet */

@@ -6,7 +6,6 @@
 #include "manage/manage_private.h"
 #include "manage/reinstall.h"
 
-#define CALL_US  (INT64_C(240) * G_USEC_PER_SEC)
 #define PURGE_US (INT64_C(3700) * G_USEC_PER_SEC)
 #define STUCK    "still_aside"
 

@@ -93,30 +93,30 @@ static void hide(Backend *backend, const char *id, gboolean gone)
         FAKE(power_of(backend)->fake, guest->gone = gone);
 }
 
+static void show(Backend *backend, const char *what, const char *id, gboolean gone, BackendDone done,
+                 gpointer user_data)
+{
+    if (!goes(backend, what, id, done, user_data))
+        return;
+    hide(backend, id, gone);
+    done(backend, id, NULL, user_data);
+}
+
 static void on_remove(Backend *backend, const char *id, BackendDone done, gpointer user_data)
 {
-    if (!goes(backend, "remove", id, done, user_data))
-        return;
-    hide(backend, id, TRUE);
-    done(backend, id, NULL, user_data);
+    show(backend, "remove", id, TRUE, done, user_data);
 }
 
 static void on_set_aside(Backend *backend, const char *id, const char *keep, BackendDone done,
                          gpointer user_data)
 {
-    if (!goes(backend, "set_aside", id, done, user_data))
-        return;
-    hide(backend, id, TRUE);
-    done(backend, id, NULL, user_data);
+    show(backend, "set_aside", id, TRUE, done, user_data);
 }
 
 static void on_take_back(Backend *backend, const char *id, const char *keep, BackendDone done,
                          gpointer user_data)
 {
-    if (!goes(backend, "take_back", id, done, user_data))
-        return;
-    hide(backend, id, FALSE);
-    done(backend, id, NULL, user_data);
+    show(backend, "take_back", id, FALSE, done, user_data);
 }
 
 static void on_purge(Backend *backend, const char *id, const char *keep, BackendDone done, gpointer user_data)
