@@ -1,6 +1,7 @@
 /* What the host's own kernel says: memory, pressure, ZFS cache, and the residency of one process. Parsers are pure. */
 #pragma once
 #include <stdint.h>
+#include <time.h>
 #include <glib.h>
 
 typedef struct {
@@ -31,6 +32,11 @@ gboolean process_read_statm(int fd, uint64_t *ret_bytes);
  * usually in steps of 10 ms; about 5 us each. FALSE for a zombie, too. */
 int process_open_stat(const char *proc, int pid);
 gboolean process_read_processor(int fd, uint64_t *ret_us);
+
+/* process_find_clock, process_read_clock: the same by the kernel's own clock of that process, to the microsecond and in half of
+ * one. FALSE where @proc is not this kernel's /proc, or there is no such process. The clock is @pid's, whoever has that. */
+gboolean process_find_clock(const char *proc, int pid, clockid_t *ret_clock);
+gboolean process_read_clock(clockid_t clock, uint64_t *ret_us);
 
 /* process_overhead: RSS outside guest RAM, from smaps: RSS of all mappings but the one that holds guest RAM (the
  * mapping, or run of adjacent mappings of the same backing, as large as @guest_bytes). Milliseconds: on a worker only. */

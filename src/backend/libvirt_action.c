@@ -272,8 +272,10 @@ void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer 
         return;
     }
     server = askable(backend, id, done, user_data);
-    if (server)
-        ask_period(backend, server, TRUE, done, user_data);
+    if (!server)
+        return;
+    server->asked_us = g_get_monotonic_time();
+    ask_period(backend, server, TRUE, done, user_data);
 }
 
 static gboolean lacks_polling(const LibvirtBackend *backend, const Server *server, int64_t now_us)

@@ -14,18 +14,15 @@
 #define DEFINITION_US (60 * US_PER_S)
 /* Statistics make a QEMU with a balloon answer every second; one without is asked by itself, this often. */
 #define ALIVE_US (10 * US_PER_S)
+/* Bulk statistics of a few servers take 2 to 20 ms, up to 80 where guests are emulated on busy cores. */
+#define BULK_LEAST_US INT64_C(150000)
+#define BULK_TIMES    4
+#define BULK_FADES    16
 
 typedef struct {
     BackendObserved done;
     gpointer user_data;
 } Waiter;
-
-struct Observation {
-    uint64_t serial;
-    int64_t asked_us;     /* when the list or bulk call that runs was begun */
-    unsigned outstanding; /* calls on single servers that it waits for */
-    GQueue hunt;          /* of Server, owned references: to be asked alone */
-};
 
 typedef struct {
     char **globs;      /* owned */
@@ -36,6 +33,7 @@ typedef struct {
 typedef struct {
     GHashTable *wanted; /* ids; owned */
     gboolean one_by_one;
+    int64_t began_us;
     GArray *samples; /* (nullable) out; owned */
 } Bulk;
 
@@ -92,11 +90,14 @@ static void observation_free(Observation *observation)
     Server *server;
     while ((server = g_queue_pop_head(&observation->hunt)))
         server_unref(server);
+    g_clear_handle_id(&observation->impatience, g_source_remove);
     g_free(observation);
 }
 
 static void finish(LibvirtBackend *backend, const GError *error)
 {
+    if (!backend->observation->is_glance)
+        backend->whole_us = error ? 0 : backend->observation->began_us;
     g_clear_pointer(&backend->observation, observation_free);
     if (!error) {
         process_look_after(backend);
@@ -130,6 +131,19 @@ static void one_less(LibvirtBackend *backend, uint64_t serial)
         return; /* it ended without this call */
     if (--backend->observation->outstanding == 0)
         finish(backend, NULL);
+}
+
+/* A bulk call takes longer the more servers there are and the busier the host is; one that takes several times as long as
+ * ever of late hangs in a QEMU. */
+static int64_t bulk_patience_us(const LibvirtBackend *backend)
+{
+    return CLAMP(backend->bulk_took_us * BULK_TIMES, MIN(BULK_LEAST_US, backend->patience_us),
+                 backend->patience_us);
+}
+
+void observe_end(LibvirtBackend *backend)
+{
+    finish(backend, NULL);
 }
 
 /* ---- one server alone */
@@ -180,7 +194,7 @@ static void probed(Call *call, const GError *error)
     if (!error) {
         server_apply_sample(backend, server, &one->sample, one->asked_us);
         /* Somebody's call hangs in its QEMU: our own bulk call, or another program's. */
-        if (one->occupied_us >= backend->patience_us / 2)
+        if (one->occupied_us >= bulk_patience_us(backend) / 2)
             server->admission = SUSPECT;
         else
             admit(backend, server);
@@ -212,6 +226,15 @@ static void lived(Call *call, const GError *error)
     one_less(call->backend, call->observation);
 }
 
+void observe_live(LibvirtBackend *backend, Server *server)
+{
+    Call *call = call_new(run_live, lived, probe_new(server->id), probe_free);
+    call->patience_us = backend->patience_us;
+    call->observation = backend->observation->serial;
+    backend->observation->outstanding++;
+    server_call(backend, server, call);
+}
+
 /* libvirt's size is a copy that QEMU refreshes once a second at most: those that move are asked for the real one. So
  * are all of a driver that puts no balloon into its bulk statistics. */
 static void ask_moving(LibvirtBackend *backend)
@@ -225,16 +248,9 @@ static void ask_moving(LibvirtBackend *backend)
     while (g_hash_table_iter_next(&each, NULL, &value)) {
         Server *server = value;
         const Sample *sample = &server->sample;
-        Call *call;
-        if (!server->listed || !sample->running || server->admission != ADMITTED ||
-            !server_may_call(server) || server->definition.driver == NULL ||
-            (sample->has_balloon && !server_is_moving(server, now_us)))
-            continue;
-        call = call_new(run_live, lived, probe_new(server->id), probe_free);
-        call->patience_us = backend->patience_us;
-        call->observation = observation->serial;
-        observation->outstanding++;
-        server_call(backend, server, call);
+        if (server->listed && sample->running && server->admission == ADMITTED && server_may_call(server) &&
+            server->definition.driver && (!sample->has_balloon || server_is_moving(server, now_us)))
+            observe_live(backend, server);
     }
     one_less(backend, observation->serial);
 }
@@ -343,10 +359,24 @@ static void run_bulk(Call *call)
     bulk->samples = stats_bulk(call->conn, bulk->wanted, bulk->one_by_one, &call->error);
 }
 
+static void note_took(LibvirtBackend *backend, const Bulk *bulk)
+{
+    int64_t took_us = g_get_monotonic_time() - bulk->began_us;
+    backend->bulk_took_us = MAX(took_us, backend->bulk_took_us - backend->bulk_took_us / BULK_FADES);
+}
+
+/* Slow, then, or its QEMU goes on. */
+static void bulk_late(Call *call, const GError *error)
+{
+    note_took(call->backend, call->data);
+}
+
 static void bulk_done(Call *call, const GError *error)
 {
     LibvirtBackend *backend = call->backend;
     const Bulk *bulk = call->data;
+    if (call->state == CALL_RUNNING)
+        note_took(backend, bulk);
     if (!is_current(backend, call->observation))
         return;
     if (call->state == CALL_OVERDUE) {
@@ -371,6 +401,8 @@ static void start_bulk(LibvirtBackend *backend)
 {
     Bulk *bulk = g_new0(Bulk, 1);
     Call *call = call_new(run_bulk, bulk_done, bulk, bulk_free);
+    call->late = bulk_late;
+    bulk->began_us = g_get_monotonic_time();
     GHashTableIter each;
     gpointer value;
     bulk->one_by_one = backend->list_stuck;
@@ -381,9 +413,9 @@ static void start_bulk(LibvirtBackend *backend)
         if (server->listed && server->admission == ADMITTED)
             g_hash_table_add(bulk->wanted, g_strdup(server->id));
     }
-    call->patience_us = backend->patience_us;
+    call->patience_us = bulk_patience_us(backend);
     call->observation = backend->observation->serial;
-    backend->observation->asked_us = g_get_monotonic_time();
+    backend->observation->asked_us = bulk->began_us;
     call_start(backend, call);
 }
 
@@ -513,6 +545,7 @@ void observe(Backend *base, BackendObserved done, gpointer user_data)
 {
     LibvirtBackend *backend = (LibvirtBackend *)base;
     Waiter waiter = {done, user_data};
+    int64_t now_us = g_get_monotonic_time();
     g_array_append_val(backend->waiters, waiter);
     if (backend->observation || backend->fail_idle)
         return;
@@ -522,8 +555,13 @@ void observe(Backend *base, BackendObserved done, gpointer user_data)
     }
     backend->observation = g_new0(Observation, 1);
     backend->observation->serial = ++backend->observations;
+    backend->observation->began_us = now_us;
     g_queue_init(&backend->observation->hunt);
     probe_suspects(backend);
+    if (glance_suffices(backend, now_us)) {
+        glance(backend, now_us);
+        return;
+    }
     check_alive(backend);
     if (backend->overdue >= OVERDUE_MOST)
         ping(backend);

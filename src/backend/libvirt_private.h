@@ -10,6 +10,7 @@
  *   libvirt_server      what is known of one server                          engine thread
  *   libvirt_process     its QEMU process: pid, overhead                      engine thread
  *   libvirt_observe     one observation, and the search for a hung server    engine thread
+ *   libvirt_glance      between two of those, only servers that move         engine thread
  *   libvirt_action      targets, fresh statistics, polling, jobs             engine thread
  *   libvirt_disks       which files a domain's disks stand on                worker threads
  *   libvirt_power       start, stop, definitions, setting aside              engine thread, and its workers
@@ -246,6 +247,7 @@ struct Server {
     uint64_t seen_swap_in_bytes, seen_swap_out_bytes, seen_major_faults, seen_update_s; /* or UNKNOWN */
 
     int64_t moved_us;      /* when its balloon last moved or was told to */
+    int64_t asked_us;      /* when it was last asked for fresh statistics */
     uint64_t target_bytes; /* last accepted; 0: none */
 
     int pid;
@@ -289,11 +291,30 @@ void process_expect_new(LibvirtBackend *backend, Server *server);
 void process_verify(Server *server, const char *proc);
 
 /* ---- libvirt_observe.c */
+struct Observation {
+    uint64_t serial;
+    int64_t began_us;
+    gboolean is_glance;
+    guint impatience;     /* a glance's */
+    int64_t asked_us;     /* when the list or bulk call that runs was begun */
+    unsigned outstanding; /* calls on single servers that it waits for */
+    GQueue hunt;          /* of Server, owned references: to be asked alone */
+};
 void observe(Backend *base, BackendObserved done, gpointer user_data);
 /* observe_fail: ends the observation that runs, if any. */
 void observe_fail(LibvirtBackend *backend, const GError *error);
 void observe_clear(LibvirtBackend *backend);
 GArray *observe_waiters_new(void);
+/* For libvirt_glance: a call on @server that the observation waits for; and an end of the observation's own making. */
+void observe_live(LibvirtBackend *backend, Server *server);
+void observe_end(LibvirtBackend *backend);
+
+/* ---- libvirt_glance.c */
+/* glance_suffices: whether the last whole observation is young, and nothing has happened since but balloons that move. */
+gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us);
+/* glance: asks those that move or were asked for statistics, each by itself; ends the observation that has begun without
+ * those that take too long. */
+void glance(LibvirtBackend *backend, int64_t now_us);
 
 /* ---- libvirt_action.c */
 void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
@@ -349,6 +370,8 @@ struct LibvirtBackend {
     GArray *waiters;          /* who waits for it, or for the next idle turn when there is no link */
     guint fail_idle;
     uint64_t observations; /* serial of the last one */
+    int64_t whole_us;      /* when the last whole one was begun; 0: none that holds any more */
+    int64_t bulk_took_us;  /* how long bulk statistics take here, at most and of late */
     gboolean list_stuck;   /* a list hangs: until it returns the known servers stand for it */
     gboolean ping_stuck;   /* libvirtd itself does not answer */
     uint64_t boots;        /* starts and resets of all servers: one that is made anew repeats no number */

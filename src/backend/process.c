@@ -79,6 +79,22 @@ gboolean process_read_processor(int fd, uint64_t *ret_us)
     return read_again(fd, text) && process_parse_processor(text, (uint64_t)sysconf(_SC_CLK_TCK), ret_us);
 }
 
+gboolean process_find_clock(const char *proc, int pid, clockid_t *ret_clock)
+{
+    uint64_t used_us;
+    return pid > 0 && g_str_equal(proc, "/proc") && clock_getcpuclockid(pid, ret_clock) == 0 &&
+           process_read_clock(*ret_clock, &used_us);
+}
+
+gboolean process_read_clock(clockid_t clock, uint64_t *ret_us)
+{
+    struct timespec used;
+    if (clock_gettime(clock, &used) != 0)
+        return FALSE;
+    *ret_us = (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+    return TRUE;
+}
+
 /* "pid (comm) state ppid ...": comm may hold anything, so fields are counted from the last parenthesis. NULL when it has no
  * such field, or the process is dead. */
 static const char *stat_field(const char *text, int wanted)

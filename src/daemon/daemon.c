@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "base/trim.h"
 #include "control/login.h"
 #include "control/methods.h"
 #include "control/refusals.h"
@@ -136,6 +137,7 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     methods.refusals = refusals;
     methods.engine = engine;
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
+    trim_memory("/proc/self/smaps");
     add_backends(engine, config);
     engine_start(engine);
     g_autoptr(Manage) manage = begin_manage(engine, store, config);

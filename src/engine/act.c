@@ -257,7 +257,13 @@ static void on_asked(Backend *backend, const char *id, const GError *error, gpoi
     g_free(ask);
 }
 
-/* @wanted: somebody waits or bursts. */
+/* Whose answer is waited for, and not only useful. */
+static gboolean is_pressing(const Tracked *tracked, int64_t now_us)
+{
+    return tracked_stirs(tracked, now_us) || now_us < tracked->burst_until_us || tracked->row.short_bytes > 0;
+}
+
+/* @wanted: somebody waits or bursts: what nobody is in a hurry for is decided on the statistics that come by themselves. */
 static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean wanted, int64_t now_us)
 {
     const PlanRow *row = &tracked->row;
@@ -268,8 +274,19 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
     gboolean gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
-    bool old = tracked_is_due(tracked, &engine->params, now_us);
-    return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
+    return (wanted && moves) || gives || is_pressing(tracked, now_us) ||
+           tracked_is_due(tracked, &engine->params, now_us);
+}
+
+static void ask(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    Ask *asked = g_new0(Ask, 1);
+    asked->engine = engine;
+    asked->backend = tracked->backend;
+    asked->id = g_strdup(tracked->latest->id);
+    tracked->asking_fresh = TRUE;
+    tracked->asked_fresh_us = now_us;
+    tracked->backend->ops->ask_fresh(tracked->backend, asked->id, on_asked, asked);
 }
 
 void engine_ask_fresh(Engine *engine)
@@ -278,16 +295,11 @@ void engine_ask_fresh(Engine *engine)
         return;
     int64_t now_us = g_get_monotonic_time();
     gboolean wanted = engine->host.totals.someone_waits || engine_bursting(engine, now_us);
-    for (guint i = 0; i < engine->counted->len; i++) {
-        Tracked *tracked = engine->counted->pdata[i];
-        if (!wants_fresh(engine, tracked, wanted, now_us))
-            continue;
-        Ask *ask = g_new0(Ask, 1);
-        ask->engine = engine;
-        ask->backend = tracked->backend;
-        ask->id = g_strdup(tracked->latest->id);
-        tracked->asking_fresh = TRUE;
-        tracked->asked_fresh_us = now_us;
-        tracked->backend->ops->ask_fresh(tracked->backend, ask->id, on_asked, ask);
-    }
+    /* The last that is asked is the first that is served: a backend's actions overtake what waits. */
+    for (int pressing = 0; pressing <= 1; pressing++)
+        for (guint i = 0; i < engine->counted->len; i++) {
+            Tracked *tracked = engine->counted->pdata[i];
+            if (is_pressing(tracked, now_us) == pressing && wants_fresh(engine, tracked, wanted, now_us))
+                ask(engine, tracked, now_us);
+        }
 }

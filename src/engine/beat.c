@@ -4,6 +4,8 @@
 
 /* An event rarely comes alone, a host that starts brings hundreds: the look it asks for waits this long for the rest. */
 #define EVENT_PAUSE_MS 20
+/* A guest that was asked answers within 5 ms where it is idle, within some tens where it is busy. */
+#define ANSWER_PAUSE_MS 10
 /* From one decision to the next look, however much happens: looks and answers take from the very processors that guests in
  * need run on. */
 #define BEAT_LEAST_MS 60
@@ -105,6 +107,12 @@ static gboolean on_beat(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+static void plan_beat(Engine *engine, guint pause_ms)
+{
+    engine->beat_due_us = g_get_monotonic_time() + (int64_t)pause_ms * 1000;
+    engine->beat_source = g_timeout_add(pause_ms, on_beat, engine);
+}
+
 static void end_beat(Engine *engine)
 {
     engine->beating = FALSE;
@@ -119,8 +127,8 @@ static void end_beat(Engine *engine)
     if (engine->look_again)
         pause_ms = MIN(pause_ms, BEAT_LEAST_MS);
     if (engine->host.mode == MODE_MANAGE && engine_awaits(engine, now_us))
-        pause_ms = MIN(pause_ms, EVENT_PAUSE_MS);
-    engine->beat_source = g_timeout_add(pause_ms, on_beat, engine);
+        pause_ms = MIN(pause_ms, ANSWER_PAUSE_MS);
+    plan_beat(engine, pause_ms);
 }
 
 static void end_beat_if_answered(Engine *engine)
@@ -189,8 +197,9 @@ void engine_beat(Engine *engine)
 
 static guint soon_ms(const Engine *engine)
 {
-    int64_t since_ms = (g_get_monotonic_time() - engine->last_decided_us) / 1000;
-    return (guint)CLAMP(BEAT_LEAST_MS - since_ms, EVENT_PAUSE_MS, BEAT_LEAST_MS);
+    int64_t now_us = g_get_monotonic_time(), since_ms = (now_us - engine->last_decided_us) / 1000;
+    int64_t least_ms = engine_awaits(engine, now_us) ? ANSWER_PAUSE_MS : EVENT_PAUSE_MS;
+    return (guint)CLAMP(BEAT_LEAST_MS - since_ms, least_ms, BEAT_LEAST_MS);
 }
 
 void engine_hurry(Engine *engine)
@@ -199,8 +208,11 @@ void engine_hurry(Engine *engine)
         engine->look_again = TRUE;
     if (engine->hurried || engine->beat_source == 0)
         return;
-    g_source_remove(engine->beat_source);
-    engine->beat_source = g_timeout_add(soon_ms(engine), on_beat, engine);
+    guint pause_ms = soon_ms(engine);
+    if (g_get_monotonic_time() + (int64_t)pause_ms * 1000 < engine->beat_due_us) {
+        g_source_remove(engine->beat_source);
+        plan_beat(engine, pause_ms);
+    }
     engine->hurried = TRUE;
 }
 

@@ -15,14 +15,17 @@
 #define STEP_BYTES (16 * MIB)
 /* A guest that has grown keeps being asked this long after its last step. */
 #define BURST_US INT64_C(1000000)
-/* A guest is awake that has used so much of the processors since the last look, and half of one. One that touches memory
- * does so in 50 to 100 ms; one that idles was seen to take 12 % where it is emulated, in pieces of up to 30 ms. */
-#define AWAKE_LEAST_US  UINT64_C(50000)
-#define AWAKE_WITHIN_US INT64_C(120000)
-#define AWAKE_PART      2
+/* A guest is awake that has used half of a processor, and so much of one, since it last stood still. One that touches memory
+ * does so in 25 to 40 ms; one that idles was not seen to use more than 20 ms in 40 where it is emulated. */
+#define AWAKE_LEAST_US UINT64_C(24000)
+#define AWAKE_PART     2
+/* While one runs and may be about to wake. */
+#define STIR_TICK_MS 10
+/* Residency is told from noise over no less than this. */
+#define LOOK_LEAST_US INT64_C(15000)
 /* An answer that has not come by then comes late: the usual beats will find it. */
 #define AWAITED_US INT64_C(150000)
-/* Looks at processors, of 5 us each, in one tick. */
+/* Looks at processors, of 0.5 to 5 us each, in one tick. */
 #define AWAKE_LOOKS 64
 
 static uint64_t read_resident(Engine *engine, Tracked *tracked)
@@ -47,42 +50,63 @@ static gboolean crept_up(Tracked *tracked, uint64_t resident)
     return grew;
 }
 
-/* Whether its processors have run of late; where nobody knows, they may have. */
-static void look_awake(Tracked *tracked, int64_t now_us)
+static gboolean read_processor(const Tracked *tracked, uint64_t *ret_us)
+{
+    return tracked->has_clock ? process_read_clock(tracked->clock, ret_us)
+                              : process_read_processor(tracked->stat_fd, ret_us);
+}
+
+/* Whether its processors have run of late; where nobody knows, they may have. TRUE while it runs and idled before, and it
+ * takes another look to tell. */
+static gboolean look_awake(Tracked *tracked, int64_t now_us)
 {
     uint64_t used_us;
-    if (!process_read_processor(tracked->stat_fd, &used_us)) {
+    if (!read_processor(tracked, &used_us)) {
         tracked->processor_at_us = 0;
         tracked->facts.idle = false;
-        return;
+        return FALSE;
     }
-    bool first = tracked->processor_at_us == 0;
     uint64_t ran_us = u64_sub_sat(used_us, tracked->processor_us);
-    int64_t elapsed_us = now_us - tracked->processor_at_us;
-    bool ran = ran_us >= AWAKE_LEAST_US;
-    if (first || (ran && ran_us >= (uint64_t)elapsed_us / AWAKE_PART))
+    bool first = tracked->processor_at_us == 0;
+    bool runs = ran_us >= (uint64_t)(now_us - tracked->processor_at_us) / AWAKE_PART;
+    bool awake = first || (runs && ran_us >= AWAKE_LEAST_US);
+    if (awake)
         tracked_woke(tracked, now_us);
-    if (first || ran || elapsed_us >= AWAKE_WITHIN_US) {
+    if (awake || !runs) {
         tracked->processor_us = used_us;
         tracked->processor_at_us = now_us;
     }
     tracked->facts.idle = now_us >= tracked->awake_until_us;
+    return tracked->facts.idle && runs && !awake;
 }
 
-/* One look at one server: whether it grows, or may. */
-static gboolean look(Engine *engine, Tracked *tracked, gboolean also_awake, int64_t now_us)
+static gboolean look_grows(Engine *engine, Tracked *tracked, int64_t now_us)
 {
-    if (!tracked_counts(tracked) || tracked->latest->fixed != FIXED_NO)
+    BurstState *burst = &tracked->track.burst;
+    if (burst->boot_count == tracked->boot_count && now_us - burst->looked_us < LOOK_LEAST_US)
         return FALSE;
     uint64_t resident = read_resident(engine, tracked);
-    gboolean bursting =
-        burst_look(&tracked->track.burst, tracked->boot_count, resident, &engine->params, now_us);
-    gboolean grew = crept_up(tracked, resident) || (bursting && tracked->track.burst.grew_us == now_us);
+    gboolean bursting = burst_look(burst, tracked->boot_count, resident, &engine->params, now_us);
+    gboolean grew = crept_up(tracked, resident) || (bursting && burst->grew_us == now_us);
     if (grew)
         tracked->burst_until_us = now_us + BURST_US;
+    return grew;
+}
+
+/* What the looks of one tick found. */
+typedef struct {
+    gboolean grows, bursts, stirs;
+} Found;
+
+static void look(Engine *engine, Tracked *tracked, gboolean also_awake, int64_t now_us, Found *found)
+{
+    if (!tracked_counts(tracked) || tracked->latest->fixed != FIXED_NO)
+        return;
+    found->grows |= look_grows(engine, tracked, now_us);
+    found->bursts |= tracked->track.burst.bursting;
     if (also_awake)
-        look_awake(tracked, now_us);
-    return grew || tracked_is_due(tracked, &engine->params, now_us);
+        found->stirs |= look_awake(tracked, now_us);
+    found->grows |= tracked_is_due(tracked, &engine->params, now_us);
 }
 
 /* Facts as they are now, of all that hold anything: a beat under way may have brought servers nobody has decided on yet. */
@@ -129,10 +153,12 @@ static void grant(Engine *engine, int64_t now_us)
 
 static gboolean on_tick(gpointer user_data);
 
-/* The next look comes sooner while somebody grows. */
-static gboolean pace(Engine *engine, gboolean busy)
+/* The next look comes sooner while somebody grows, or may. */
+static gboolean pace(Engine *engine, const Found *found)
 {
-    guint tick_ms = busy ? engine->fast_tick_ms : engine->tick_ms;
+    guint tick_ms = found->bursts ? engine->fast_tick_ms : engine->tick_ms;
+    if (found->stirs)
+        tick_ms = MIN(tick_ms, STIR_TICK_MS);
     if (tick_ms == engine->ticking_ms)
         return G_SOURCE_CONTINUE;
     engine->ticking_ms = tick_ms;
@@ -144,23 +170,21 @@ static gboolean on_tick(gpointer user_data)
 {
     Engine *engine = user_data;
     int64_t now_us = g_get_monotonic_time();
-    gboolean grows = FALSE, bursts = FALSE;
+    Found found = {FALSE, FALSE, FALSE};
     const guint n = engine->counted->len, first = engine->looking.next_awake;
     for (guint i = 0; i < n; i++) {
-        Tracked *tracked = engine->counted->pdata[i];
         /* A few in turn where they are many. */
         gboolean also_awake = (i + n - first % MAX(n, 1)) % n < AWAKE_LOOKS;
-        grows |= look(engine, tracked, also_awake, now_us);
-        bursts |= tracked->track.burst.bursting;
+        look(engine, engine->counted->pdata[i], also_awake, now_us, &found);
     }
     engine->looking.next_awake = n > AWAKE_LOOKS ? (first + AWAKE_LOOKS) % n : 0;
-    if (bursts && engine->host.mode == MODE_MANAGE && !engine->host.totals.infeasible)
+    if (found.bursts && engine->host.mode == MODE_MANAGE && !engine->host.totals.infeasible)
         grant(engine, now_us);
-    if (grows) {
+    if (found.grows) {
         engine_ask_fresh(engine);
         engine_hurry(engine);
     }
-    return pace(engine, bursts);
+    return pace(engine, &found);
 }
 
 void engine_watch_bursts(Engine *engine)

@@ -40,7 +40,7 @@ struct Engine {
     EngineListener listener;
     gpointer listener_data;
     int64_t started_us;
-    int64_t last_decided_us;
+    int64_t last_decided_us, beat_due_us;
     guint beat_source, deadline_source, burst_source;
     gboolean beating;         /* a look is under way */
     gboolean look_again;      /* ... and something has happened since it began */

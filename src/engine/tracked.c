@@ -60,7 +60,8 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid)
     if (tracked->stat_fd >= 0)
         close(tracked->stat_fd);
     tracked->statm_fd = process_open_statm(proc, pid);
-    tracked->stat_fd = process_open_stat(proc, pid);
+    tracked->has_clock = process_find_clock(proc, pid, &tracked->clock);
+    tracked->stat_fd = tracked->has_clock ? -1 : process_open_stat(proc, pid);
     tracked->statm_pid = pid;
     tracked->processor_at_us = 0;
 }

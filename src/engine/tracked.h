@@ -76,7 +76,9 @@ typedef struct {
 
     int statm_fd, stat_fd;    /* its process's residency and processor time, kept open; -1: none */
     int statm_pid;            /* ... that process */
-    uint64_t processor_us;    /* what it had used ... */
+    clockid_t clock;          /* the kernel's clock of what it uses of the processors ... */
+    gboolean has_clock;       /* ... where there is one; else stat_fd has it */
+    uint64_t processor_us;    /* what it had used when it last stood still ... */
     int64_t processor_at_us;  /* ... then; 0: not looked at yet */
     int64_t awake_until_us;   /* its processors have run a moment ago */
     int64_t stirs_until_us;   /* ... and had stood still before */

@@ -206,7 +206,8 @@ static BackendServer *facts_of(const FakeGuest *guest)
     server->boot_count = guest->boot_count;
     server->guest_update_s = guest->update_s;
     gboolean told = guest->running && guest->update_s != 0;
-    server->available_bytes = server->free_bytes = told ? guest->available_bytes : UNKNOWN;
+    server->available_bytes = told ? guest->available_bytes : UNKNOWN;
+    server->free_bytes = told ? u64_sub_sat(guest->available_bytes, guest->cached_bytes) : UNKNOWN;
     server->total_bytes = told ? guest->shown_bytes : UNKNOWN;
     server->cache_bytes = server->swap_in_bytes = server->swap_out_bytes = server->major_faults = UNKNOWN;
     gboolean found = guest->running && !guest->unfound;

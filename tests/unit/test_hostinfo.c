@@ -359,6 +359,21 @@ static void test_own_process(void)
     g_assert_cmpuint(start, ==, again);
 }
 
+static void test_clock(void)
+{
+    clockid_t clock;
+    uint64_t before_us, after_us;
+    g_assert_true(process_find_clock("/proc", getpid(), &clock));
+    g_assert_true(process_read_clock(clock, &before_us));
+    do
+        g_assert_true(process_read_clock(clock, &after_us));
+    while (after_us < before_us + 1000);
+    g_assert_false(process_find_clock("/elsewhere", getpid(), &clock));
+    g_assert_false(process_find_clock("/proc", 0, &clock));
+    /* Above what pids go to. */
+    g_assert_false(process_find_clock("/proc", 1 << 23, &clock));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -371,6 +386,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hostinfo/read", test_read);
     g_test_add_func("/process/cmdline", test_cmdline);
     g_test_add_func("/process/stat", test_stat);
+    g_test_add_func("/process/clock", test_clock);
     g_test_add_func("/process/find", test_find);
     g_test_add_func("/process/own", test_own_process);
     return g_test_run();

@@ -1,0 +1,63 @@
+/*
+ * A glance: between two whole observations only the servers whose balloons move, or whose statistics are expected, are
+ * asked, each by itself. It costs libvirtd and the guests a part of what a whole one does while they have better to do,
+ * and one whose QEMU hangs keeps nobody else waiting.
+ */
+#include "backend/libvirt_private.h"
+
+/* No server's facts grow older than this and an observation. */
+#define WHOLE_EVERY_US (US_PER_S / 2)
+/* Statistics come within milliseconds of being asked for, from a busy emulated guest within a few hundred. */
+#define EXPECTED_US (US_PER_S / 2)
+/* Who has not answered by then is left out; its call goes on. */
+#define IMPATIENT_MS 100
+/* With so many calls that hang in a QEMU no more are risked on a glance: libvirtd's workers are not ours alone. */
+#define OVERDUE_MOST 6
+
+gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us)
+{
+    GHashTableIter each;
+    gpointer value;
+    if (backend->whole_us == 0 || now_us - backend->whole_us >= WHOLE_EVERY_US || backend->list_stuck ||
+        backend->overdue > OVERDUE_MOST)
+        return FALSE;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const Server *server = value;
+        if (!server->listed || !server->defined || server->definition_stale ||
+            server->event_us >= backend->whole_us)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean is_of_interest(const Server *server, int64_t now_us)
+{
+    gboolean expected = server->asked_us != 0 && now_us - server->asked_us < EXPECTED_US;
+    return server->sample.running && server->admission == ADMITTED && server->definition.driver &&
+           (!server->sample.has_balloon || expected || server_is_moving(server, now_us));
+}
+
+static gboolean on_impatient(gpointer data)
+{
+    LibvirtBackend *backend = data;
+    backend->observation->impatience = 0;
+    observe_end(backend);
+    return G_SOURCE_REMOVE;
+}
+
+void glance(LibvirtBackend *backend, int64_t now_us)
+{
+    GHashTableIter each;
+    gpointer value;
+    backend->observation->is_glance = TRUE;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        Server *server = value;
+        if (is_of_interest(server, now_us) && server_may_call(server))
+            observe_live(backend, server);
+    }
+    backend->observation->impatience = backend->observation->outstanding > 0
+                                           ? g_timeout_add(IMPATIENT_MS, on_impatient, backend)
+                                           : g_idle_add_full(G_PRIORITY_DEFAULT, on_impatient, backend, NULL);
+}
