@@ -67,15 +67,14 @@ static bool word_is_old(const ServerFacts *facts, const Demand *demand, const Po
     return (demand->stale || facts->hold == HOLD_STALE_STATISTICS) && rule_on(params, RULE_FRESH_ONLY);
 }
 
-/* What is kept whatever the tiers say: all it holds where nothing may be taken, else the floor. */
+/* What is kept whatever the tiers say: all it holds where nothing may be taken, else the floors. */
 static uint64_t first_low(const ServerFacts *facts, const Demand *demand, bool pinned, uint64_t held_bytes,
                           const PolicyParams *params)
 {
-    bool faulting = demand->faulting && rule_on(params, RULE_HOLD_FAULTING);
-    bool shrinks = !pinned && demand->known && !faulting && !word_is_old(facts, demand, params);
+    bool shrinks = !pinned && demand->known && !word_is_old(facts, demand, params);
     if (!shrinks || !rule_on(params, RULE_SURPLUS_YIELDS))
         return held_bytes;
-    return rule_on(params, RULE_KEEP_FLOOR) ? u64_min(held_bytes, demand->floor_bytes) : 0;
+    return u64_min(held_bytes, demand_floor(demand, params));
 }
 
 static double plain_weight(const ServerFacts *facts, const PolicyParams *params)

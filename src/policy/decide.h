@@ -41,14 +41,17 @@ void decision_free(Decision *decision);
  *     rises beyond need or floor.
  * G2  No target but a nudge's goes below min(minimum, held). A reclaim never goes below the minimum, the learned
  *     floor, or what the guest last said it uses (as far as it has touched that much) plus half its headroom. No
- *     reclaim on statistics older than params->stale_us or of an earlier boot, and none within 5 s of swap-in,
- *     major faults, refaults or stall above params' rates. A nudge may go one quantum (1 MiB) down.
+ *     reclaim on statistics older than params->stale_us or of an earlier boot. Within 5 s of swap-in, major faults,
+ *     refaults or stall above params' rates nothing is taken that could come back from swap: a reclaim takes then only
+ *     what lies unused beyond a full headroom and all that was swapped out and not read back for good, half of it on one
+ *     sample's word, and only while somebody waits; nothing where that is not known, or of a guest that has just
+ *     grown fast (params->burst_bytes_per_s) or written to swap. A nudge may go one quantum (1 MiB) down.
  * G3  A fixed server's row is MOVE_NONE with its present target, and its held is at least its maximum.
  * G4  After a beat's grants, either less than one quantum of the pool is free, or every movable server has
  *     min(need, allocation) within a band. While any allocation is below its need, none that could be taken from
- *     is above its own need and floor. While somebody waits for what is not on its way (a reclaim counts whole for
- *     0.5 s, then as far as its speed brings within a second), every server that is movable, fresh, not faulting
- *     and above its allocation and floor by two quanta is asked in the same beat, once for each sample.
+ *     is above its own need and floors. While somebody waits for what is not on its way (a reclaim counts whole for
+ *     0.5 s, then as far as its speed brings within a second), every server that is movable, fresh and above its
+ *     allocation and floors by two quanta is asked in the same beat, once for each sample.
  * G5  Allocations are weighted max-min in four tiers (minimum, need, comfort, maximum) above what G2 keeps, each
  *     within 1 % of the exact value; slack is set aside before the third, and what bursts are about to touch before
  *     the last. Settled targets are not more than 1 % below their allocation while the pool

@@ -125,12 +125,16 @@ static void note_squeeze(DemandState *state, const PolicyParams *params, int64_t
 }
 
 /* Faulting soon after a shrink: the shrink took memory that was in use, so what the guest had touched of it counts as
- * working set from now on. It is let go again by one probe a second, after a quiet time that doubles with each squeeze. */
+ * working set from now on. It is let go again by one probe a second, after a quiet time that doubles with each squeeze.
+ * @faulted: before this sample; what is taken from then on lies unused, and does not make it fault. */
 static void learn_cache(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
-                        int64_t now_us)
+                        bool faulted, int64_t now_us)
 {
-    if (u64_add_sat(facts->sample_balloon_bytes, params->quantum_bytes) < state->sample_balloon_bytes) {
-        if (state->shrunk_us == 0 || now_us - state->shrunk_us > params->probe_memory_us)
+    bool shrunk =
+        u64_add_sat(facts->sample_balloon_bytes, params->quantum_bytes) < state->sample_balloon_bytes;
+    bool anew = state->shrunk_us == 0 || now_us - state->shrunk_us > params->probe_memory_us;
+    if (shrunk && !(anew && faulted)) {
+        if (anew)
             state->unshrunk_bytes = u64_min(state->sample_balloon_bytes, state->touched_bytes);
         state->shrunk_us = now_us;
     }
@@ -164,11 +168,14 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
     if (!first && elapsed_us >= RATE_MIN_US) {
         bool grew = state->growth_bytes_per_s != 0 || state->resident_growth_bytes_per_s != 0;
         double faded = grew ? fade(elapsed_us, params->growth_half_life_us) : 1;
-        state->growth_bytes_per_s = u64_max(u64_from_double((double)state->growth_bytes_per_s * faded),
-                                            rate_of(state->sure_bytes, state->rate_used_bytes, elapsed_us));
+        uint64_t growth = rate_of(state->sure_bytes, state->rate_used_bytes, elapsed_us);
+        uint64_t touching = rate_of(facts->resident_bytes, state->rate_resident_bytes, elapsed_us);
+        if (u64_max(growth, touching) > params->burst_bytes_per_s)
+            state->grew_us = now_us;
+        state->growth_bytes_per_s =
+            u64_max(u64_from_double((double)state->growth_bytes_per_s * faded), growth);
         state->resident_growth_bytes_per_s =
-            u64_max(u64_from_double((double)state->resident_growth_bytes_per_s * faded),
-                    rate_of(facts->resident_bytes, state->rate_resident_bytes, elapsed_us));
+            u64_max(u64_from_double((double)state->resident_growth_bytes_per_s * faded), touching);
         if (seen_faulting(state, facts, params, elapsed_us))
             state->faulting_until_us = now_us + params->faulting_hold_us;
     }
@@ -179,6 +186,34 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
     state->major_faults = facts->major_faults;
 }
 
+/*
+ * What may come back from swap, at most: whatever was written out, less what was read back. A page that was read stays in
+ * the swap cache, though, and a guest short of memory drops it again without writing it: so reading counts only between
+ * two samples that both found room, for a guest with free memory drops nothing. What was freed while in swap never
+ * comes back, and no counter tells: it stays in this sum, on the safe side. Of what was before the first sample nobody
+ * knows whether it came back for good.
+ */
+static void count_swapped(DemandState *state, const ServerFacts *facts, uint64_t unused_bytes,
+                          uint64_t room_bytes, int64_t now_us)
+{
+    const uint64_t in = facts->swap_in_bytes, out = facts->swap_out_bytes;
+    bool first = state->last_sample_us == 0 || state->swapped_bytes == UNKNOWN;
+    if (in == UNKNOWN || out == UNKNOWN) {
+        state->swapped_bytes = UNKNOWN;
+    } else if (first || out < state->swapped_out_bytes || in < state->swapped_in_bytes) {
+        state->swapped_bytes = first ? out : u64_max(state->swapped_bytes, out);
+    } else {
+        bool roomy = u64_min(unused_bytes, state->unused_bytes) >= room_bytes;
+        uint64_t back = roomy ? in - state->swapped_in_bytes : 0;
+        uint64_t gone = out - state->swapped_out_bytes;
+        if (gone > 0)
+            state->swapped_out_us = now_us;
+        state->swapped_bytes = u64_sub_sat(u64_add_sat(state->swapped_bytes, gone), back);
+    }
+    state->swapped_in_bytes = in;
+    state->swapped_out_bytes = out;
+}
+
 static void take_sample(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                         int64_t now_us)
 {
@@ -187,14 +222,19 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     state->used_bytes = used;
     state->sure_bytes = u64_clamp(state->sure_bytes, least, used);
     state->claimed_bytes = u64_sub_sat(facts->sample_balloon_bytes, facts->available_bytes);
+    bool faulted = now_us < state->faulting_until_us;
     take_rates(state, facts, params, now_us);
     if (state->last_sample_us != 0)
-        learn_cache(state, facts, params, now_us);
+        learn_cache(state, facts, params, faulted, now_us);
     uint64_t left = u64_sub_sat(facts->sample_balloon_bytes, used);
-    bool starved = left < base_headroom(facts, params, used) / 4;
+    uint64_t base = base_headroom(facts, params, used);
+    bool starved = left < base / 4;
     state->starved_samples = starved ? (uint32_t)u64_min(state->starved_samples + 1, STARVED_MAX) : 0;
     state->sample_balloon_bytes = facts->sample_balloon_bytes;
     state->touched_bytes = touched_now(facts, params);
+    uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
+    count_swapped(state, facts, unused, scaled(base, params->margin_permille), now_us);
+    state->unused_bytes = unused;
     state->last_sample_us = facts->sample_us;
 }
 
@@ -245,6 +285,28 @@ static uint64_t headroom_now(const DemandState *state, const ServerFacts *facts,
     for (uint32_t i = 0; i < state->starved_samples; i++)
         base = u64_add_sat(base, base);
     return u64_add_sat(u64_min(base, facts->maximum_bytes), growth_now(state, facts, params, now_us));
+}
+
+static bool lately(int64_t last_us, int64_t within_us, int64_t now_us)
+{
+    return last_us != 0 && now_us - last_us < within_us;
+}
+
+/* By what lies unused at the last sample, and so below the balloon size of that sample: what was asked back since is part
+ * of it. Where that balloon size is the larger of two the floor is the higher for it. A guest that writes to swap has
+ * nothing unused, whatever it says. */
+static uint64_t faulting_floor(const DemandState *state, const PolicyParams *params, uint64_t headroom_bytes,
+                               int64_t now_us)
+{
+    if (now_us >= state->faulting_until_us)
+        return 0;
+    bool grows = lately(state->grew_us, params->growth_half_life_us, now_us);
+    bool swaps_out = lately(state->swapped_out_us, params->faulting_hold_us, now_us);
+    if (state->swapped_bytes == UNKNOWN || grows || swaps_out)
+        return UINT64_MAX;
+    uint64_t kept = u64_add_sat(state->swapped_bytes, headroom_bytes);
+    uint64_t spare = u64_sub_sat(state->unused_bytes, kept);
+    return spare == 0 ? UINT64_MAX : u64_sub_sat(state->sample_balloon_bytes, spare);
 }
 
 /* Comfort follows need up at once and down by half-lives, down to the last quantum. */
@@ -318,13 +380,18 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     uint64_t learned = learned_floor(state, params, now_us);
     uint64_t margin = scaled(base_headroom(facts, params, used), params->margin_permille);
     uint64_t need = u64_clamp(u64_max(u64_add_sat(working_set, headroom), learned), low, high);
+    uint64_t faulting_floor_bytes = faulting_floor(state, params, headroom, now_us);
+    uint64_t comfort = comfort_now(state, params, need, now_us);
+    if (faulting_floor_bytes > 0 && rule_on(params, RULE_HOLD_FAULTING))
+        comfort = u64_max(comfort, u64_max(facts->balloon_bytes, facts->target_bytes));
     return (Demand){
         .used_bytes = used,
         .working_set_bytes = working_set,
         .headroom_bytes = headroom,
         .need_bytes = need,
-        .comfort_bytes = u64_clamp(comfort_now(state, params, need, now_us), need, high),
+        .comfort_bytes = u64_clamp(comfort, need, high),
         .floor_bytes = u64_clamp(u64_max(u64_add_sat(used, margin), learned), low, high),
+        .faulting_floor_bytes = faulting_floor_bytes,
         .active_permille = active_share(working_set, need),
         .known = true,
         .stale = now_us - state->last_sample_us > params->stale_us,

@@ -11,6 +11,10 @@
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
  *   floor       = max(minimum, learned floor, used + margin): no target below it (G2)
+ *   faulting    available looks high after a swap-out, and what is in swap has to come back: while the guest swaps or
+ *   floor       faults, a second floor keeps all it has but what lies unused (free, not cache) beyond all that swap may
+ *               bring back and a full headroom. Below it nothing may be taken, down to it only while somebody waits;
+ *               so comfort is all it has
  */
 #pragma once
 #include "policy/facts.h"
@@ -34,7 +38,13 @@ typedef struct {
     uint64_t refaults; /* cumulative values at told_us */
     uint64_t stall_us;
     int64_t told_us;
-    int64_t faulting_until_us;    /* no shrink before this */
+    int64_t faulting_until_us; /* the faulting floor is in force until then */
+    uint64_t unused_bytes;     /* of the last sample; 0 when nobody knows */
+    uint64_t swapped_bytes;    /* what swap may bring back, at most; UNKNOWN when nobody knows ... */
+    uint64_t swapped_in_bytes; /* ... and the counters of the sample that was last counted in */
+    uint64_t swapped_out_bytes;
+    int64_t swapped_out_us;       /* when it was last seen to have written to swap; 0 = never */
+    int64_t grew_us;              /* ... and to have grown as fast as a burst */
     uint32_t starved_samples;     /* samples in a row that found the headroom nearly gone */
     uint64_t learned_floor_bytes; /* raised by distress; after the rest it fades (learned_half_life_us) */
     int64_t rest_until_us;
@@ -57,9 +67,10 @@ typedef struct {
     uint64_t used_bytes; /* UNKNOWN until the guest has answered */
     uint64_t working_set_bytes;
     uint64_t headroom_bytes;
-    uint64_t need_bytes;      /* within [minimum, maximum] */
-    uint64_t comfort_bytes;   /* within [need, maximum] */
-    uint64_t floor_bytes;     /* within [minimum, maximum] */
+    uint64_t need_bytes;           /* within [minimum, maximum] */
+    uint64_t comfort_bytes;        /* within [need, maximum] */
+    uint64_t floor_bytes;          /* within [minimum, maximum] */
+    uint64_t faulting_floor_bytes; /* 0 while not faulting; UINT64_MAX while nothing may be taken */
     uint32_t active_permille; /* share of the need that is working set: ESX's f, for the idle tax; of the need
                                  and not of the balloon size, so that an allocation cannot change itself */
     bool known;               /* the guest has told what it uses since it booted */
@@ -76,6 +87,14 @@ typedef struct {
  */
 Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyParams *params,
                      int64_t now_us);
+
+/* demand_floor: no reclaim goes below it (G2), by the rules that are on. */
+static inline uint64_t demand_floor(const Demand *demand, const PolicyParams *params)
+{
+    uint64_t floor_bytes = rule_on(params, RULE_KEEP_FLOOR) ? demand->floor_bytes : 0;
+    bool holds = rule_on(params, RULE_HOLD_FAULTING) && demand->faulting_floor_bytes > floor_bytes;
+    return holds ? demand->faulting_floor_bytes : floor_bytes;
+}
 
 /*
  * demand_sample_age_us: how old this server's statistics may become before they are asked for; INT64_MAX where its own

@@ -14,8 +14,8 @@ typedef struct {
     /* Demand falls slowly. */
     int64_t comfort_half_life_us; /* 20 s: "tens of seconds" */
     int64_t growth_half_life_us;  /* 2 s */
-    int64_t faulting_hold_us;     /* 5 s without swap-in or major faults before a shrink */
-    uint32_t major_faults_per_s;  /* 50: above this a guest counts as faulting */
+    int64_t faulting_hold_us;    /* 5 s after swap-in or major faults nothing is taken that could come back */
+    uint32_t major_faults_per_s; /* 50: above this a guest counts as faulting */
     uint64_t swap_in_bytes_per_s; /* 256 KiB: above this a guest counts as swapping */
     uint32_t refaults_per_s;      /* 500 pages (2 MB/s) read back from disk after eviction */
     uint32_t stall_permille; /* 10: pressure stall of more than 1 % of the time counts as faulting (senpai) */
@@ -69,7 +69,7 @@ typedef enum {
     RULE_WEIGHTS,           /* G5 */
     RULE_CHECK_RESIDENCY,   /* G6: a claim of use is held against residency */
     RULE_DEAD_BAND,         /* G7 */
-    RULE_HOLD_FAULTING,     /* G2: no shrink while swap-in or major faults run */
+    RULE_HOLD_FAULTING,     /* G2: while it swaps or faults nothing is taken that could come back from swap */
     RULE_REST,              /* G9: rest with a raised floor after distress */
     RULE_N
 } Rule;

@@ -159,6 +159,8 @@ static Wait why_not(const Beat *beat, size_t i, const PlanTotals *totals)
         return beat->levelling_bytes > 0 ? WAIT_NO_ROOM : WAIT_PACE;
     if (facts->sample_us == beat->tracks[i].move.reclaim_sample_us)
         return WAIT_FRESH_SAMPLE;
+    if (demand->faulting)
+        return WAIT_FAULTING;
     return beat->waiting_bytes > 0 || beat->levelling_bytes > 0 ? WAIT_PACE : WAIT_NOT_NEEDED;
 }
 

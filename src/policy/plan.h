@@ -40,11 +40,11 @@ typedef enum {
     WAIT_POOL_EXHAUSTED, /* wants more; nobody has anything idle */
     WAIT_NOT_NEEDED,     /* could give; nobody wants it now */
     WAIT_FLOOR,          /* at its floor */
-    WAIT_FAULTING,       /* it swaps or faults: never shrunk */
-    WAIT_PACE,           /* nobody waits: moving gently, or too soon after the opposite move */
-    WAIT_OVERCOMMITTED,  /* only reclaims until the pool holds again */
-    WAIT_INFEASIBLE,     /* the minima add up to more than the pool: not all can have what they must */
-    WAIT_NOT_TAKEN,      /* wants more, but its guest did not take up what it was granted last */
+    WAIT_FAULTING, /* it swaps or faults: keeps all that may come back from swap, and all while nobody waits */
+    WAIT_PACE,     /* nobody waits: moving gently, or too soon after the opposite move */
+    WAIT_OVERCOMMITTED, /* only reclaims until the pool holds again */
+    WAIT_INFEASIBLE,    /* the minima add up to more than the pool: not all can have what they must */
+    WAIT_NOT_TAKEN,     /* wants more, but its guest did not take up what it was granted last */
     WAIT_N
 } Wait;
 

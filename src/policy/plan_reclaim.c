@@ -17,16 +17,20 @@
 
 static uint64_t floor_of(const Beat *beat, size_t i)
 {
-    if (rule_on(beat->params, RULE_KEEP_FLOOR))
-        return beat->demands[i].floor_bytes;
-    return beat->params->quantum_bytes;
+    return u64_max(demand_floor(&beat->demands[i], beat->params), beat->params->quantum_bytes);
+}
+
+/* It gives only what it leaves unused, only while somebody waits, and is asked last. */
+static bool holds_faulting(const Beat *beat, size_t i)
+{
+    return beat->demands[i].faulting && rule_on(beat->params, RULE_HOLD_FAULTING);
 }
 
 /* Never nothing: a hypervisor refuses 0, and takes 1 at its word. */
 static uint64_t goal_of(const Beat *beat, size_t i)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
-    uint64_t goal = u64_max(beat->rows[i].allocation_bytes, u64_max(floor_of(beat, i), quantum));
+    uint64_t goal = u64_max(beat->rows[i].allocation_bytes, floor_of(beat, i));
     return u64_add_sat(goal, quantum - 1) / quantum * quantum;
 }
 
@@ -38,8 +42,6 @@ static bool may_give(const Beat *beat, size_t i)
         return false;
     if ((demand->stale || row->hold == HOLD_STALE_STATISTICS) && rule_on(beat->params, RULE_FRESH_ONLY))
         return false;
-    if (demand->faulting && rule_on(beat->params, RULE_HOLD_FAULTING))
-        return false;
     bool acted_on = beat->servers[i].sample_us == beat->tracks[i].move.reclaim_sample_us;
     if (acted_on && rule_on(beat->params, RULE_FRESH_ONLY))
         return false;
@@ -48,6 +50,8 @@ static bool may_give(const Beat *beat, size_t i)
 
 static uint32_t idleness(const Beat *beat, size_t i)
 {
+    if (holds_faulting(beat, i))
+        return 0;
     uint64_t target = beat->rows[i].target_bytes;
     uint64_t idle = u64_sub_sat(target, beat->demands[i].working_set_bytes);
     return target == 0 ? 0 : (uint32_t)(idle / (target / (IDLE_STEPS - 1) + 1));
@@ -82,7 +86,7 @@ static size_t order_donors(Beat *beat)
 static uint64_t urgent_step(const Beat *beat, size_t i, uint64_t give)
 {
     uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, floor_of(beat, i));
-    return u64_min(give, u64_max(idle / 2, LAST_PIECE_BYTES));
+    return u64_min(give, holds_faulting(beat, i) ? idle / 2 : u64_max(idle / 2, LAST_PIECE_BYTES));
 }
 
 static bool rose_lately(const Beat *beat, size_t i)
@@ -160,6 +164,8 @@ static Wanted wanted_back(const Beat *beat)
 static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
+    if (wanted->urgent_bytes == 0 && holds_faulting(beat, i))
+        return;
     uint64_t give = beat->rows[i].target_bytes - goal_of(beat, i);
     Move move = MOVE_RECLAIM_CALM;
     uint64_t step = 0, *account = NULL;

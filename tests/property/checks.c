@@ -11,6 +11,8 @@
 
 #define SECOND_US INT64_C(1000000)
 
+uint64_t reclaims_while_faulting;
+
 void violate(Violation *violation, const char *guarantee, const World *world, int k, const char *format, ...)
 {
     if (violation->found || (violation->only && strcmp(violation->only, guarantee) != 0))
@@ -90,15 +92,47 @@ static uint64_t claimed_floor(const ServerFacts *facts)
                    facts->maximum_bytes);
 }
 
+/* All but what lies unused beyond what is in swap, by the plainest reading of the counters, and a full headroom. */
+static uint64_t swap_floor(const ServerFacts *facts)
+{
+    if (facts->unused_bytes == UNKNOWN || facts->swap_in_bytes == UNKNOWN || facts->swap_out_bytes == UNKNOWN)
+        return UINT64_MAX;
+    uint64_t used =
+        u64_sub_sat(u64_min(facts->sample_balloon_bytes, facts->balloon_bytes), facts->available_bytes);
+    if (facts->resident_bytes != UNKNOWN)
+        used = u64_min(used, facts->resident_bytes + 16 * MIB);
+    used = u64_min(used, facts->maximum_bytes);
+    uint64_t headroom = u64_min(96 * MIB, facts->maximum_bytes / 8) + used / 10;
+    uint64_t kept = u64_sub_sat(facts->swap_out_bytes, facts->swap_in_bytes) + headroom;
+    if (facts->unused_bytes <= kept)
+        return UINT64_MAX;
+    return u64_sub_sat(facts->sample_balloon_bytes, facts->unused_bytes - kept + 4);
+}
+
+static void remember_swap(Memory *memory, const ServerFacts *facts, const World *world, bool first)
+{
+    bool known = facts->swap_out_bytes != UNKNOWN;
+    if (first)
+        memory->wrote_us = 0;
+    if (!first && known && memory->swap_known && facts->swap_out_bytes > memory->swapped_out)
+        memory->wrote_us = world->now_us;
+    memory->swap_known = known;
+    memory->swapped_out = facts->swap_out_bytes;
+    memory->swap_floor_bytes = swap_floor(facts);
+}
+
 static void remember_rates(Memory *memory, const ServerFacts *facts, const World *world)
 {
     if (memory->boot_count != facts->boot_count || memory->rate_us <= world->restarted_us)
         memory->rate_us = 0;
-    if (memory->boot_count != facts->boot_count)
+    if (memory->boot_count != facts->boot_count) {
         memory->sample_us = facts->sample_us;
+        memory->swap_known = false;
+    }
     memory->boot_count = facts->boot_count;
     if (facts->sample_us == 0 || facts->sample_us == memory->sample_us)
         return;
+    remember_swap(memory, facts, world, memory->sample_us <= world->restarted_us || !memory->swap_known);
     memory->sample_us = facts->sample_us;
     int64_t elapsed_us = facts->sample_us - memory->rate_us;
     if (memory->rate_us != 0 && elapsed_us < 20000)
@@ -114,6 +148,25 @@ static void remember_rates(Memory *memory, const ServerFacts *facts, const World
     memory->rate_us = facts->sample_us;
     memory->swap_in_bytes = facts->swap_in_bytes;
     memory->major_faults = facts->major_faults;
+}
+
+/* While it swaps or faults only what lies unused is taken, of that half at once, and only for somebody who waits. */
+static void check_faulting(const Memory *memory, const World *world, int k, Violation *violation)
+{
+    const ServerFacts *facts = &world->facts[k];
+    const PlanRow *row = &world->decision->rows[k];
+    uint64_t bottom = memory->swap_floor_bytes;
+    if (row->move == MOVE_RECLAIM_CALM)
+        violate(violation, "G2", world, k, "calm reclaim while it swaps in or faults");
+    if (memory->wrote_us != 0 && world->now_us - memory->wrote_us < 5 * SECOND_US)
+        violate(violation, "G2", world, k, "reclaim while it faults and has written to swap");
+    if (!world->tracks[k].move.foreign && facts->target_bytes > bottom)
+        bottom += (facts->target_bytes - bottom) / 2;
+    if (row->target_bytes < bottom)
+        violate(violation, "G2", world, k, "reclaim while it faults to %" PRIu64 ", below %" PRIu64,
+                row->target_bytes, bottom);
+    if (world->params.disabled_rules == 0)
+        reclaims_while_faulting++;
 }
 
 static void check_g2(Checks *checks, const World *world, int k, Violation *violation)
@@ -140,7 +193,7 @@ static void check_g2(Checks *checks, const World *world, int k, Violation *viola
         violate(violation, "G2", world, k, "reclaim on statistics of %ld ms ago",
                 (long)(world->now_us - facts->sample_us) / 1000);
     if (world->now_us < memory->faulting_until_us)
-        violate(violation, "G2", world, k, "reclaim while it swaps in or faults");
+        check_faulting(memory, world, k, violation);
     if (world->now_us < memory->rest_until_us &&
         row->target_bytes < u64_min(memory->rest_bytes, facts->maximum_bytes))
         violate(violation, "G9", world, k, "reclaim to %" PRIu64 " while it rests at %" PRIu64 "",
@@ -176,9 +229,10 @@ static void check_g4_grants(const World *world, Violation *violation)
             continue;
         if (rows[k].allocation_bytes + band_of(&rows[k]) < demand->need_bytes)
             shortest = k;
-        bool gives =
-            demand->known && !demand->stale && !demand->faulting && rows[k].hold != HOLD_STALE_STATISTICS;
-        if (gives && rows[k].allocation_bytes > u64_max(demand->need_bytes, demand->floor_bytes) + MIB)
+        bool gives = demand->known && !demand->stale && rows[k].hold != HOLD_STALE_STATISTICS;
+        uint64_t most =
+            u64_max(u64_max(demand->need_bytes, demand->floor_bytes), demand->faulting_floor_bytes);
+        if (gives && rows[k].allocation_bytes > u64_add_sat(most, MIB))
             richest = k;
     }
     if (shortest >= 0 && richest >= 0)
@@ -230,8 +284,9 @@ static void check_g4_donors(Checks *checks, const World *world, Violation *viola
         bool old = !demand->known || demand->stale || rows[k].hold == HOLD_STALE_STATISTICS;
         bool asked = facts->sample_us == checks->guests[world->ids[k]].reclaimed_sample_us;
         uint64_t keeps = u64_max(rows[k].allocation_bytes, demand->floor_bytes);
-        if (movable(world, k) && rows[k].move == MOVE_NONE && !old && !demand->faulting && !asked &&
-            facts->target_bytes > keeps + 2 * MIB && !world->tracks[k].move.foreign)
+        keeps = u64_max(keeps, demand->faulting_floor_bytes);
+        if (movable(world, k) && rows[k].move == MOVE_NONE && !old && !asked &&
+            facts->target_bytes > u64_add_sat(keeps, 2 * MIB) && !world->tracks[k].move.foreign)
             violate(violation, "G4", world, k,
                     "holds %" PRIu64 " more than its share and is not asked, %" PRIu64 " wait",
                     facts->target_bytes - keeps, waiting - coming);

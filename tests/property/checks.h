@@ -16,12 +16,19 @@ typedef struct {
     int64_t sample_us, rate_us, faulting_until_us, rest_us, rest_until_us, asked_us;
     uint64_t swap_in_bytes, major_faults, rest_bytes, asked_balloon_bytes;
     int64_t reclaimed_sample_us;
-    bool still; /* at the last beat nothing could be asked of it */
+    bool swap_known;           /* the last sample was of this boot, and said what was swapped out ... */
+    uint64_t swapped_out;      /* ... so much */
+    int64_t wrote_us;          /* the last sample that found it had written to swap; 0 = none */
+    uint64_t swap_floor_bytes; /* of the last sample: below this lies what it may need while it faults */
+    bool still;                /* at the last beat nothing could be asked of it */
 } Memory;
 
 typedef struct {
     Memory guests[GUESTS_MAX];
 } Checks;
+
+/* How often a guest that faulted gave what it left unused: without that the checks of it say nothing. */
+extern uint64_t reclaims_while_faulting;
 
 /* To be called between world_decide() and world_act(). */
 void checks_run(Checks *checks, const World *world, const bool *ooms, Violation *violation);

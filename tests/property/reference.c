@@ -83,8 +83,9 @@ void reference_allocate(const World *world, long double *ret_share)
         const Demand *demand = &world->decision->demands[k];
         HoldReason hold = world->decision->rows[k].hold;
         long double held = held_bytes(&world->facts[k]), floor_bytes = demand->floor_bytes;
-        bool still = world->facts[k].fixed != FIXED_NO || hold_pins(hold) || !demand->known ||
-                     demand->stale || demand->faulting;
+        bool still = world->facts[k].fixed != FIXED_NO || hold_pins(hold) || !demand->known || demand->stale;
+        if (floor_bytes < demand->faulting_floor_bytes)
+            floor_bytes = demand->faulting_floor_bytes;
         ret_share[k] = still || held < floor_bytes ? held : floor_bytes;
         budget -= world->facts[k].overhead_bytes;
     }

@@ -144,6 +144,7 @@ static void run_short(Guest *guest)
         guest->oom = true;
         return;
     }
+    guest->swapped_out_bytes += guest->used_bytes - guest->real_bytes;
     guest->facts.swap_in_bytes += guest->used_bytes - guest->real_bytes;
     guest->facts.major_faults += (guest->used_bytes - guest->real_bytes) / 4096;
     guest->used_bytes = guest->real_bytes;
@@ -235,7 +236,9 @@ static void pass_guest(World *world, Guest *guest, uint64_t noise, int64_t elaps
     run_short(guest);
     uint64_t cache =
         (guest->facts.maximum_bytes - u64_min(guest->used_bytes, guest->facts.maximum_bytes)) / 8;
-    uint64_t touching = u64_min(guest->real_bytes, guest->used_bytes + (noise % 4 == 0 ? cache : 0));
+    uint64_t touching =
+        u64_min(guest->real_bytes,
+                guest->used_bytes + (noise % 4 == 0 && world->now_us >= guest->faults_until_us ? cache : 0));
     guest->touched_bytes = guest->reports_free_pages
                                ? touching
                                : u64_min(guest->real_bytes, u64_max(guest->touched_bytes, touching));
@@ -284,6 +287,7 @@ static void show(const World *world, Guest *guest, uint64_t dice)
         facts->available_bytes = late ? guest->last_claimed_bytes : claimed(world, guest);
         facts->unused_bytes =
             guest->hides_residency ? UNKNOWN : u64_sub_sat(facts->available_bytes, guest->touched_bytes / 4);
+        facts->swap_out_bytes = guest->hides_residency ? UNKNOWN : guest->swapped_out_bytes;
         facts->sample_us = world->now_us;
         facts->sample_balloon_bytes = u64_max(facts->balloon_bytes, guest->last_shown_bytes);
     }
@@ -404,7 +408,7 @@ static void reset_guest(World *world, Guest *guest, uint64_t value)
     guest->real_bytes = guest->facts.maximum_bytes;
     guest->used_bytes = guest->facts.maximum_bytes / 16;
     guest->hold = HOLD_REBOOTING;
-    guest->facts.swap_in_bytes = guest->facts.major_faults = 0;
+    guest->facts.swap_in_bytes = guest->facts.major_faults = guest->swapped_out_bytes = 0;
 }
 
 static void restart_daemon(World *world)
@@ -426,6 +430,19 @@ static void restart_daemon(World *world)
             guest->hold = HOLD_STARTING;
         guest->wrong_until_us = 0;
     }
+}
+
+/* As after a burst: it has freed most of it, what it still needs comes back from swap, and the next guest begins to burst. */
+static void begin_faults(World *world, Guest *guest, uint64_t value)
+{
+    static const uint64_t parts[] = {0, 0, 1, 64};
+    Guest *next = &world->guests[mix(value, 5) % (uint64_t)world->episode->n_guests];
+    guest->faults_until_us = world->now_us + (int64_t)(value % 20000) * MS;
+    guest->swapped_out_bytes += guest->facts.maximum_bytes / 128 * parts[mix(value, 3) % 4];
+    if (mix(value, 4) % 4 == 0)
+        return;
+    next->goal_bytes = next->facts.maximum_bytes;
+    guest->goal_bytes = guest->used_bytes / (2 + value % 8);
 }
 
 static void disturb(World *world, Guest *guest, EventKind kind, uint64_t value)
@@ -477,7 +494,7 @@ static void disturb(World *world, Guest *guest, EventKind kind, uint64_t value)
         guest->answers_until_us = world->now_us + (int64_t)(value / 5 % 30000) * MS;
         break;
     case EVENT_FAULTS:
-        guest->faults_until_us = world->now_us + (int64_t)(value % 20000) * MS;
+        begin_faults(world, guest, value);
         break;
     case EVENT_UNKNOWN:
         guest->hides_residency = !guest->hides_residency;

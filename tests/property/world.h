@@ -29,8 +29,8 @@ typedef enum {
     EVENT_HOLD,     /* paused, migrating or unresponsive for a while */
     EVENT_RESTART,  /* of the daemon: everything remembered is gone */
     EVENT_REQUESTS, /* requests to its hypervisor are refused, lost, late or slow for a while */
-    EVENT_FAULTS,   /* it swaps in for a while */
-    EVENT_UNKNOWN,  /* residency cannot be read, or can again */
+    EVENT_FAULTS, /* it has swapped out nothing, some or all that it has, often frees most, and swaps in for a while */
+    EVENT_UNKNOWN, /* residency, free memory and what was swapped out cannot be read, or can again */
     EVENT_N
 } EventKind;
 
@@ -78,6 +78,7 @@ typedef struct {
     uint64_t use_bytes_per_s; /* and how fast */
     uint64_t inflate_bytes_per_s;
     uint64_t touched_bytes;
+    uint64_t swapped_out_bytes; /* since it booted, whether it says so or not */
     bool deflates, reports_free_pages, silent, foreign, hides_residency;
     Lie lie;
     Answer answers;
