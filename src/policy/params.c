@@ -27,7 +27,7 @@ PolicyParams policy_params_default(void)
         .band_permille = 5,
         .settle_us = 10 * SECOND_US,
         .settle_permille = 20,
-        .pace_bytes_per_s = 64 * MIB,
+        .pace_bytes_per_s = 48 * MIB,
         .turn_us = 5 * SECOND_US,
         .stall_bytes_per_s = 15 * MIB,
         .stall_us = 4 * SECOND_US,

@@ -30,8 +30,9 @@ typedef struct {
     uint32_t band_permille;       /* 5: targets this near (0.5 % of the maximum) are left alone ... */
     int64_t settle_us;            /* 10 s: ... and a deviation within 2 % is moved only after this long */
     uint32_t settle_permille;     /* 20 */
-    uint64_t pace_bytes_per_s;    /* 64 MiB/s per donor while nobody waits: a donor's own work comes first;
-                                     1/2048 of its maximum where that is more */
+    uint64_t pace_bytes_per_s;    /* 48 MiB/s per donor while nobody waits: its own work comes first, and a
+                                     busy emulated one is to lose a tenth of that at most; 1/2048 of its
+                                     maximum where that is more */
     int64_t turn_us;              /* 5 s between opposite moves while nobody waits */
     uint64_t stall_bytes_per_s;   /* 15 MiB/s: slower inflating means the guest is near out of memory ... */
     int64_t stall_us;             /* ... when it lasts 4 s (ChromeOS concierge's figures) */

@@ -69,7 +69,7 @@ class Shipped(unittest.TestCase):
         self.assertEqual(shown, GUEST_MODELS)
 
     def test_without_paying_first_bytes_are_promised_twice(self):
-        self.assertGreater(simulate(ROOT / "scenarios" / "rotating-30s.conf", "--policy", "aerostat", "--set",
+        self.assertGreater(simulate(ROOT / "scenarios" / "rotating-5s.conf", "--policy", "aerostat", "--set",
                                     "policy.disabled_rules=1")["aerostat"]["overcommitted_byte_s"], 0)
 
 

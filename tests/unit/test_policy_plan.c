@@ -120,7 +120,7 @@ static void test_surplus_and_levelling(void)
     const PlanRow *rows = rig_decide(&rig);
     assert_row(rows[1], MOVE_GRANT_SURPLUS, WAIT_NONE);
     assert_row(rows[0], MOVE_RECLAIM_CALM, WAIT_NONE);
-    g_assert_cmpuint(6 * GIB - rows[0].target_bytes, <=, 64 * MIB);
+    g_assert_cmpuint(6 * GIB - rows[0].target_bytes, <=, 48 * MIB);
     rows = rig_beat(&rig, SECOND_US / 100);
     assert_row(rows[0], MOVE_NONE, WAIT_PACE);
     bool settled = false;

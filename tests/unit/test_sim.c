@@ -436,7 +436,7 @@ static void test_rule_off(void)
 {
     g_autofree char *set = g_strdup_printf("policy.disabled_rules=%u", 1u << RULE_PAY_FIRST);
     const char *const sets[] = {set, NULL};
-    g_autoptr(Scenario) scenario = load("rotating-30s", sets);
+    g_autoptr(Scenario) scenario = load("rotating-5s", sets);
     g_autoptr(Run) run = world_run(scenario, &MANAGER_AEROSTAT, 0, 0);
     g_assert_cmpfloat(run->summary.over_byte_s, >, 0);
 }
