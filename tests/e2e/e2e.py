@@ -119,6 +119,38 @@ class HostWatch:
         self._thread.join(5)
 
 
+class Burst:
+    """A growth of one guest's working set; .start_us is the moment before its first page, by the host's clock."""
+
+    def __init__(self, guest, goal_bytes, rate=None):
+        self.guest, self.goal_bytes, self._since = guest, goal_bytes, len(guest.events)
+        guest.send(f"anon {goal_bytes // MIB}M" + (f" at {rate}" if rate else ""))
+        self.start_us = guest.wait_event("burst", 10, self._since)["host_time_us"]
+
+    def outcome(self):
+        """`done` or `killed`, or None: it still grows."""
+        for event in list(self.guest.events[self._since:]):
+            if event.get("event") == "oom":
+                return "killed"
+            if event.get("event") == "reached" and event["goal_bytes"] == self.goal_bytes:
+                return "done"
+        return None
+
+    def wait(self, seconds):
+        """The outcome; None when it is not over within @seconds."""
+        end = time.monotonic() + seconds
+        while self.outcome() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.outcome()
+
+
+def moves(daemon, name, since_us):
+    """What was sent to @name from @since_us on, the first first: decisions of docs/control.md."""
+    decisions = daemon.call("journal", name=name, limit=1000)["decisions"]
+    sent = [one for one in decisions if one["server"] == name and one["performed"] and one["sent_unix_us"]]
+    return sorted((one for one in sent if one["sent_unix_us"] >= since_us), key=lambda one: one["sent_unix_us"])
+
+
 class Loader(unittest.TestLoader):
     """Cases in the order in which they are written: each finds the guests as the one before left them."""
 
