@@ -25,9 +25,11 @@ QUIET_BYTES = 64 * MIB
 SQUEEZED_BYTES = 224 * MIB
 # What one burst grows by where nobody else does, and where two do.
 LARGE_BYTES, SMALL_BYTES = 352 * MIB, 256 * MIB
+# A donor that has given down to this needs about 100 MiB of it back for that.
+NEED_BACK_BYTES, LEFT_BYTES = 320 * MIB, 560 * MIB
 # With what it has, a guest grows at this for a second or two; and so long do bursts last that something is to happen
 # in the middle of.
-RATE, SLOWLY = "100M", "80M"
+RATE, SLOWLY = "100M", "40M"
 # From a burst's first page to its first grant sent. Tens of milliseconds, where the machine has nothing else to do;
 # here it may have, and without free page reporting growth may show only in statistics, once a second.
 FIRST_GRANT_US = 2_000_000
@@ -69,9 +71,16 @@ class Relief(unittest.TestCase):
                                       minimum="128M", overhead=f"{OVERHEAD_BYTES // MIB}M")
         cls.addClassCleanup(cls.daemon.close)
         cls.beats, cls.states = [], []  # (when, host object), (when, server object)
+        cls.begin(False)
+
+    @classmethod
+    def begin(cls, start=True):
+        """Starts the daemon if told, follows it, and waits until it knows all guests and nobody waits."""
+        if start:
+            cls.daemon.start()
         cls.daemon.follow(cls.on_event)
         cls.daemon.wait(lambda: e2e.all_running(cls.daemon, NAMES), 30, "all four known")
-        # The daemon finds them squeezed: their first wait is to be over, and told, before another one begins.
+        # It may find them squeezed: their first wait is to be over, and told, before another one begins.
         cls.daemon.wait(lambda: cls.daemon.call("status")["short_bytes"] < 8 * MIB, 20, "enough for all")
         time.sleep(2.5)
 
@@ -94,12 +103,12 @@ class Relief(unittest.TestCase):
             guest.send(f"anon {QUIET_BYTES // MIB}M", timeout=30)
         for guest in self.guests.values():
             guest.wait_for(lambda report: report["anon_bytes"] == QUIET_BYTES, 30)
-
+        # A donor that has given too slowly keeps what it has for minutes: a new daemon does not know that.
+        if any(server["hold"] == "resting" for server in self.daemon.servers().values()):
+            self.daemon.stop()
+            self.begin()
         # Nobody waits and most of the slack is there: what a burst meets on a quiet host.
-        def calm():
-            status = self.status()
-            return status["slack_bytes"] >= SLACK_READY_BYTES and status["short_bytes"] < 8 * MIB
-        e2e.wait_until(calm, 40, lambda: f"not calm: {self.status()}; {self.situation()}")
+        e2e.wait_until(self.calm, 40, lambda: f"not calm: {self.status()}; {self.situation()}")
         self.swapped = {name: self.fresh(name)["pswpout"] for name in NAMES}
         self.over_seconds = self.status()["over_seconds"]
 
@@ -112,6 +121,10 @@ class Relief(unittest.TestCase):
         self.assertLessEqual(self.watch.peak_bytes, POOL_BYTES, "the host really held more than the pool")
 
     # What is known
+
+    def calm(self):
+        status = self.status()
+        return status["slack_bytes"] >= SLACK_READY_BYTES and status["short_bytes"] < 8 * MIB
 
     def status(self):
         return self.daemon.call("status")
@@ -245,12 +258,32 @@ class Relief(unittest.TestCase):
     def test_a_burst_without_free_page_reporting(self):
         self.relieved(SILENT)
 
-    def test_a_donor_that_needs_it_back(self):
+    def half_given(self):
+        """A burst, and a donor that has given much for it and is giving more; None for one that rests instead."""
         needy, *others = self.by_spare()
         donor = self.fatten(others)
-        first = e2e.Burst(self.guests[needy], QUIET_BYTES + SMALL_BYTES, SLOWLY)
-        self.wait_asked(donor, first)
-        second = e2e.Burst(self.guests[donor], QUIET_BYTES + SMALL_BYTES, RATE)
+        burst = e2e.Burst(self.guests[needy], QUIET_BYTES + SMALL_BYTES, RATE)
+
+        def gives():
+            server = self.server(donor)
+            if server["hold"] == "resting":
+                return "rests"
+            return server["target_bytes"] + MIB < server["balloon_bytes"] <= LEFT_BYTES and "gives"
+        how = e2e.wait_until(gives, 30, lambda: f"it does not give; {self.story(donor, burst.start_us)}", every=0.01)
+        return burst, donor if how == "gives" else None
+
+    def test_a_donor_that_needs_it_back(self):
+        for _ in range(3):
+            first, donor = self.half_given()
+            if donor is not None:
+                break
+            # Where processors are short a guest may give so slowly that the daemon lets it alone: once more, then.
+            self.ends(first)
+            self.assert_never_over()
+            self.setUp()
+        self.assertIsNotNone(donor, f"none gave three times: {self.situation()}")
+        needy = first.guest.name
+        second = e2e.Burst(self.guests[donor], QUIET_BYTES + NEED_BACK_BYTES, RATE)
         self.ends(first)
         self.ends(second)
         e2e.wait_until(lambda: self.grants(second), 5, lambda: f"none came back; {self.story(donor, first.start_us)}")
