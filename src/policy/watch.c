@@ -146,7 +146,9 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
         move->reached = false;
     else if (!above && !facts->busy)
         move->reached = true;
-    if (!above || (quiet && !facts->busy))
+    /* A QEMU that stands still says nothing of its guest, whatever was asked of it. */
+    bool frozen = facts->hold == HOLD_UNRESPONSIVE || facts->hold == HOLD_PAUSED;
+    if (!above || frozen || (quiet && !facts->busy))
         move->inflate_since_us = 0;
     else if (!quiet)
         watch_above(track, facts, params, now_us);

@@ -358,7 +358,6 @@ class Relief(unittest.TestCase):
 
 
 class Thawed(unittest.TestCase):
-    @e2e.known_bug("a balloon that stands still because its QEMU does is taken for one whose guest stalls")
     def test_a_donor_that_was_frozen_is_not_taken_for_short(self):
         """What its QEMU did says nothing of its guest, which can go on giving. A matter of when exactly it froze."""
         self.assertIsNotNone(Relief.thawed, "none was frozen")

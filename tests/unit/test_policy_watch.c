@@ -146,6 +146,30 @@ static void test_stalls(void)
     }
 }
 
+/* While its QEMU stands still so does the balloon: that is nothing its guest could do about. */
+static void test_frozen(void)
+{
+    static const HoldReason holds[] = {HOLD_UNRESPONSIVE, HOLD_PAUSED};
+    for (size_t i = 0; i < G_N_ELEMENTS(holds); i++) {
+        Rig rig = rig_new();
+        rig_ask(&rig, MOVE_RECLAIM_URGENT, 3 * GIB);
+        rig_watch(&rig, SECOND_US / 10, 4 * GIB - 40 * MIB);
+        rig.facts.hold = holds[i];
+        for (int beat = 0; beat < 90; beat++) {
+            rig.facts.busy = beat % 2 == 0;
+            rig_watch(&rig, SECOND_US / 10, 4 * GIB - 40 * MIB);
+            g_assert_false(rig.track.move.stalled);
+        }
+        rig.facts.hold = HOLD_NO;
+        rig.facts.busy = false;
+        for (int beat = 0; beat < 24; beat++) {
+            rig_watch(&rig, SECOND_US / 10, 4 * GIB - (uint64_t)(beat + 2) * 40 * MIB);
+            g_assert_false(rig.track.move.stalled);
+        }
+        g_assert_cmpuint(rig.track.demand.learned_floor_bytes, ==, 0);
+    }
+}
+
 /* What looks like somebody's hand and is not. */
 static void test_our_own(void)
 {
@@ -297,6 +321,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/watch/judged-again", test_judged_again);
     g_test_add_func("/policy/watch/one-incident", test_one_incident);
     g_test_add_func("/policy/watch/stalls", test_stalls);
+    g_test_add_func("/policy/watch/frozen", test_frozen);
     g_test_add_func("/policy/watch/our-own", test_our_own);
     g_test_add_func("/policy/watch/hand-within-what-was-asked", test_hand_within_what_was_asked);
     g_test_add_func("/policy/watch/override", test_override);
