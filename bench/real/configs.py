@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 
@@ -22,6 +23,7 @@ class Config:
 
     name, title = "", ""
     uses_agent = False
+    scenarios = None  # names of those it is measured in; None: all
 
     def __init__(self):
         self.stage = self.pool_bytes = None
@@ -74,6 +76,35 @@ class Static(Config):
 
     def start(self):
         self.equal_shares()
+
+
+class Prompt(Config):
+    """
+    What no manager can beat here: equal shares at first, but whoever begins to burst is given all it was sold at once, and
+    nobody has to give it: the memory is free. What this is slower than the oracle is the price of a balloon that deflates.
+    """
+
+    name, title = "prompt", "given at once, by nobody"
+    scenarios = ("step-idle",)
+
+    def start(self):
+        self.equal_shares()
+        self.seen = {name: len(guest.events) for name, guest in self.stage.guests.items()}
+        self.ended = threading.Event()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+
+    def watch(self):
+        while not self.ended.wait(0.002):
+            for name, guest in self.stage.guests.items():
+                new = list(guest.events[self.seen[name]:])
+                self.seen[name] += len(new)
+                if any(event.get("event") == "burst" for event in new):
+                    guest.set_memory(MAXIMUM_BYTES)
+
+    def stop(self):
+        self.ended.set()
+        self.watcher.join()
 
 
 class Aerostat(Config):

@@ -69,7 +69,7 @@ class Bench:
         self.parts = PARTS if not options.only else tuple(options.only.split(","))
         self.started, self.lab, self.stage = time.monotonic(), None, None
         self.agent = self.find_agent()
-        self.managers = [configs.Unlimited(), configs.Static(), configs.Aerostat()]
+        self.managers = [configs.Unlimited(), configs.Static(), configs.Prompt(), configs.Aerostat()]
         if self.agent:
             self.managers.append(configs.Aerostat(uses_agent=True))
         self.managers += [configs.External(*pair) for pair in options.manager]
@@ -151,6 +151,8 @@ class Bench:
     def session(self, number, round_scenarios, manager, swap):
         with manager.run(self.stage, POOL_BYTES) as config:
             for place, scenario in enumerate(round_scenarios):
+                if config.scenarios and scenario.name not in config.scenarios:
+                    continue
                 rng = random.Random(f"{self.options.seed}/{number}/{place}")
                 residents = host.Residents(guest.pid for guest in self.stage.guests.values())
                 records = scenarios.perform(scenario, self.stage, config, rng)

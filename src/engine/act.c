@@ -239,6 +239,8 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
 
 /* Each answer takes some milliseconds of an emulated guest's processor, most wanted just then. */
 #define ASK_PAUSE_US INT64_C(80000)
+/* A donor is busy giving for longer than that. */
+#define ASK_DONOR_PAUSE_US INT64_C(200000)
 
 typedef struct {
     Engine *engine;
@@ -269,13 +271,15 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
     if (tracked->busy || facts->busy || tracked->asking_fresh || facts->fixed != FIXED_NO ||
-        hold_pins(row->hold) || now_us - tracked->asked_fresh_us < ASK_PAUSE_US)
+        hold_pins(row->hold))
+        return FALSE;
+    gboolean presses = is_pressing(tracked, now_us);
+    if (now_us - tracked->asked_fresh_us < (presses ? ASK_PAUSE_US : ASK_DONOR_PAUSE_US))
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
     gboolean gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
-    return (wanted && moves) || gives || is_pressing(tracked, now_us) ||
-           tracked_is_due(tracked, &engine->params, now_us);
+    return (wanted && moves) || gives || presses || tracked_is_due(tracked, &engine->params, now_us);
 }
 
 static void ask(Engine *engine, Tracked *tracked, int64_t now_us)
