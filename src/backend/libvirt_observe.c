@@ -14,6 +14,8 @@
 #define DEFINITION_US (60 * US_PER_S)
 /* Statistics make a QEMU with a balloon answer every second; one without is asked by itself, this often. */
 #define ALIVE_US (10 * US_PER_S)
+/* Longer than libvirt's copy may be behind and a question may take. */
+#define LIVE_HOLDS_US (2 * US_PER_S)
 /* Bulk statistics of a few servers take 2 to 20 ms, up to 80 where guests are emulated on busy cores. */
 #define BULK_LEAST_US INT64_C(150000)
 #define BULK_TIMES    4
@@ -215,13 +217,20 @@ static void probe(LibvirtBackend *backend, Server *server, Observation *observat
     server_call(backend, server, call);
 }
 
+/* What QEMU itself said a moment ago is newer than libvirt's copy, whenever that was read: taking the larger of the two would
+ * promise once more what has come back and been granted since. What a QEMU that hangs really holds shows in its residency. */
+static gboolean knows_live(const Server *server)
+{
+    return server->sample.live && g_get_monotonic_time() - server->live_us < LIVE_HOLDS_US;
+}
+
 static void lived(Call *call, const GError *error)
 {
     Probe *one = call->data;
     Server *server = call->server;
     if (!error)
         server_apply_sample(call->backend, server, &one->sample, one->asked_us);
-    else if (server->sample.has_balloon) /* the larger one can only be too careful */
+    else if (server->sample.has_balloon && !knows_live(server)) /* the larger one can only be too careful */
         server->sample.balloon_bytes = u64_max(server->sample.balloon_bytes, server->cached_bytes);
     one_less(call->backend, call->observation);
 }

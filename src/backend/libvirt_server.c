@@ -210,6 +210,8 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         }
     }
     note_movement(server, &merged);
+    if (sample->live)
+        server->live_us = g_get_monotonic_time();
     server->sample = merged;
     if (sample->running)
         look_for_missed_reset(backend, server, sample);
