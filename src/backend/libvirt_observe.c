@@ -16,10 +16,6 @@
 #define ALIVE_US (10 * US_PER_S)
 /* Longer than libvirt's copy may be behind and a question may take. */
 #define LIVE_HOLDS_US (2 * US_PER_S)
-/* Bulk statistics of a few servers take 2 to 20 ms, up to 80 where guests are emulated on busy cores. */
-#define BULK_LEAST_US INT64_C(150000)
-#define BULK_TIMES    4
-#define BULK_FADES    16
 
 typedef struct {
     BackendObserved done;
@@ -35,7 +31,6 @@ typedef struct {
 typedef struct {
     GHashTable *wanted; /* ids; owned */
     gboolean one_by_one;
-    int64_t began_us;
     GArray *samples; /* (nullable) out; owned */
 } Bulk;
 
@@ -135,14 +130,6 @@ static void one_less(LibvirtBackend *backend, uint64_t serial)
         finish(backend, NULL);
 }
 
-/* A bulk call takes longer the more servers there are and the busier the host is; one that takes several times as long as
- * ever of late hangs in a QEMU. */
-static int64_t bulk_patience_us(const LibvirtBackend *backend)
-{
-    return CLAMP(backend->bulk_took_us * BULK_TIMES, MIN(BULK_LEAST_US, backend->patience_us),
-                 backend->patience_us);
-}
-
 void observe_end(LibvirtBackend *backend)
 {
     finish(backend, NULL);
@@ -196,7 +183,7 @@ static void probed(Call *call, const GError *error)
     if (!error) {
         server_apply_sample(backend, server, &one->sample, one->asked_us);
         /* Somebody's call hangs in its QEMU: our own bulk call, or another program's. */
-        if (one->occupied_us >= bulk_patience_us(backend) / 2)
+        if (one->occupied_us >= backend->patience_us / 2)
             server->admission = SUSPECT;
         else
             admit(backend, server);
@@ -368,24 +355,10 @@ static void run_bulk(Call *call)
     bulk->samples = stats_bulk(call->conn, bulk->wanted, bulk->one_by_one, &call->error);
 }
 
-static void note_took(LibvirtBackend *backend, const Bulk *bulk)
-{
-    int64_t took_us = g_get_monotonic_time() - bulk->began_us;
-    backend->bulk_took_us = MAX(took_us, backend->bulk_took_us - backend->bulk_took_us / BULK_FADES);
-}
-
-/* Slow, then, or its QEMU goes on. */
-static void bulk_late(Call *call, const GError *error)
-{
-    note_took(call->backend, call->data);
-}
-
 static void bulk_done(Call *call, const GError *error)
 {
     LibvirtBackend *backend = call->backend;
     const Bulk *bulk = call->data;
-    if (call->state == CALL_RUNNING)
-        note_took(backend, bulk);
     if (!is_current(backend, call->observation))
         return;
     if (call->state == CALL_OVERDUE) {
@@ -410,8 +383,6 @@ static void start_bulk(LibvirtBackend *backend)
 {
     Bulk *bulk = g_new0(Bulk, 1);
     Call *call = call_new(run_bulk, bulk_done, bulk, bulk_free);
-    call->late = bulk_late;
-    bulk->began_us = g_get_monotonic_time();
     GHashTableIter each;
     gpointer value;
     bulk->one_by_one = backend->list_stuck;
@@ -422,9 +393,9 @@ static void start_bulk(LibvirtBackend *backend)
         if (server->listed && server->admission == ADMITTED)
             g_hash_table_add(bulk->wanted, g_strdup(server->id));
     }
-    call->patience_us = bulk_patience_us(backend);
+    call->patience_us = backend->patience_us;
     call->observation = backend->observation->serial;
-    backend->observation->asked_us = bulk->began_us;
+    backend->observation->asked_us = g_get_monotonic_time();
     call_start(backend, call);
 }
 

@@ -372,7 +372,6 @@ struct LibvirtBackend {
     guint fail_idle;
     uint64_t observations; /* serial of the last one */
     int64_t whole_us;      /* when the last whole one was begun; 0: none that holds any more */
-    int64_t bulk_took_us;  /* how long bulk statistics take here, at most and of late */
     gboolean list_stuck;   /* a list hangs: until it returns the known servers stand for it */
     gboolean ping_stuck;   /* libvirtd itself does not answer */
     uint64_t boots;        /* starts and resets of all servers: one that is made anew repeats no number */
