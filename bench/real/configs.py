@@ -80,8 +80,8 @@ class Static(Config):
 
 class Prompt(Config):
     """
-    What no manager can beat here: equal shares at first, but whoever begins to burst is given all it was sold at once, and
-    nobody has to give it: the memory is free. What this is slower than the oracle is the price of a balloon that deflates.
+    As if memory lay free: equal shares at first, but whoever begins to burst is given all it was sold, by one `virsh setmem`,
+    and nobody has to give it. What this is slower than the oracle is the price of a balloon that deflates.
     """
 
     name, title = "prompt", "given at once, by nobody"
@@ -90,7 +90,7 @@ class Prompt(Config):
     def start(self):
         self.equal_shares()
         self.seen = {name: len(guest.events) for name, guest in self.stage.guests.items()}
-        self.ended = threading.Event()
+        self.ended, self.failed = threading.Event(), None
         self.watcher = threading.Thread(target=self.watch, daemon=True)
         self.watcher.start()
 
@@ -100,11 +100,19 @@ class Prompt(Config):
                 new = list(guest.events[self.seen[name]:])
                 self.seen[name] += len(new)
                 if any(event.get("event") == "burst" for event in new):
-                    guest.set_memory(MAXIMUM_BYTES)
+                    self.give(guest)
+
+    def give(self, guest):
+        try:
+            guest.set_memory(MAXIMUM_BYTES)
+        except (LabError, OSError) as error:
+            self.failed = error
 
     def stop(self):
         self.ended.set()
         self.watcher.join()
+        if self.failed:
+            raise self.failed
 
 
 class Aerostat(Config):

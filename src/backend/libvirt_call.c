@@ -197,6 +197,15 @@ static void call_run(LibvirtBackend *backend, Call *call)
     g_thread_pool_push(backend->pool, call, NULL);
 }
 
+/* Before all that can wait, behind those that cannot either. */
+static void push_urgent(GQueue *queue, Call *call)
+{
+    GList *at = queue->head;
+    while (at && ((const Call *)at->data)->urgent)
+        at = at->next;
+    g_queue_insert_before(queue, at, call);
+}
+
 void call_start(LibvirtBackend *backend, Call *call)
 {
     call->backend = backend;
@@ -207,7 +216,7 @@ void call_start(LibvirtBackend *backend, Call *call)
     call->state = CALL_QUEUED;
     set_timer(call);
     if (call->urgent)
-        g_queue_push_head(&backend->queue, call);
+        push_urgent(&backend->queue, call);
     else
         g_queue_push_tail(&backend->queue, call);
     call_pump(backend);

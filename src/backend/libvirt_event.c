@@ -104,6 +104,8 @@ static void on_balloon(virConnectPtr conn, virDomainPtr domain, unsigned long lo
     if (!server)
         return;
     server->moved_us = g_get_monotonic_time();
+    if (actual_kib > server->sample.balloon_bytes / KIB)
+        server->live_us = 0; /* this is newer than what was last heard of it */
     emit(link, BACKEND_EVENT_CHANGED, server, "its balloon moved");
 }
 

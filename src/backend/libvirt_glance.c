@@ -11,7 +11,9 @@
 #define EXPECTED_US (US_PER_S / 2)
 /* Who has not answered by then is left out; its call goes on. */
 #define IMPATIENT_MS 100
-/* With so many calls that hang in a QEMU no more are risked on a glance: libvirtd's workers are not ours alone. */
+/* Two lanes: the third stays free for actions. */
+#define WIDTH 2
+/* With so many calls that hang in QEMUs only whole observations are made, which end in a search for those. */
 #define OVERDUE_MOST 6
 
 gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us)
@@ -46,18 +48,31 @@ static gboolean on_impatient(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+void glance_on(LibvirtBackend *backend)
+{
+    Observation *observation = backend->observation;
+    while (observation->outstanding < WIDTH && !g_queue_is_empty(&observation->hunt)) {
+        Server *server = g_queue_pop_head(&observation->hunt);
+        if (server_may_call(server))
+            observe_live(backend, server);
+        server_unref(server);
+    }
+}
+
 void glance(LibvirtBackend *backend, int64_t now_us)
 {
+    Observation *observation = backend->observation;
     GHashTableIter each;
     gpointer value;
-    backend->observation->is_glance = TRUE;
+    observation->is_glance = TRUE;
     g_hash_table_iter_init(&each, backend->servers);
     while (g_hash_table_iter_next(&each, NULL, &value)) {
         Server *server = value;
         if (is_of_interest(server, now_us) && server_may_call(server))
-            observe_live(backend, server);
+            g_queue_push_tail(&observation->hunt, server_ref(server));
     }
-    backend->observation->impatience = backend->observation->outstanding > 0
-                                           ? g_timeout_add(IMPATIENT_MS, on_impatient, backend)
-                                           : g_idle_add_full(G_PRIORITY_DEFAULT, on_impatient, backend, NULL);
+    glance_on(backend);
+    observation->impatience = observation->outstanding > 0
+                                  ? g_timeout_add(IMPATIENT_MS, on_impatient, backend)
+                                  : g_idle_add_full(G_PRIORITY_DEFAULT, on_impatient, backend, NULL);
 }

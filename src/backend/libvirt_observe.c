@@ -204,8 +204,8 @@ static void probe(LibvirtBackend *backend, Server *server, Observation *observat
     server_call(backend, server, call);
 }
 
-/* What QEMU itself said a moment ago is newer than libvirt's copy, whenever that was read: taking the larger of the two would
- * promise once more what has come back and been granted since. What a QEMU that hangs really holds shows in its residency. */
+/* What QEMU itself said a moment ago is newer than libvirt's copy, unless an event has said more since (live_us is 0 then):
+ * taking the larger of the two would count as held what has come back and been granted already. */
 static gboolean knows_live(const Server *server)
 {
     return server->sample.live && g_get_monotonic_time() - server->live_us < LIVE_HOLDS_US;
@@ -219,6 +219,8 @@ static void lived(Call *call, const GError *error)
         server_apply_sample(call->backend, server, &one->sample, one->asked_us);
     else if (server->sample.has_balloon && !knows_live(server)) /* the larger one can only be too careful */
         server->sample.balloon_bytes = u64_max(server->sample.balloon_bytes, server->cached_bytes);
+    if (is_current(call->backend, call->observation) && call->backend->observation->is_glance)
+        glance_on(call->backend);
     one_less(call->backend, call->observation);
 }
 
@@ -383,6 +385,7 @@ static void start_bulk(LibvirtBackend *backend)
 {
     Bulk *bulk = g_new0(Bulk, 1);
     Call *call = call_new(run_bulk, bulk_done, bulk, bulk_free);
+    call->urgent = TRUE;
     GHashTableIter each;
     gpointer value;
     bulk->one_by_one = backend->list_stuck;
@@ -460,6 +463,7 @@ static void start_list(LibvirtBackend *backend)
             g_hash_table_add(listing->known, g_strdup(server->id));
     }
     call->late = list_late;
+    call->urgent = TRUE; /* glances that hang may have the lanes, and it must not expire behind them */
     call->patience_us = backend->patience_us;
     call->observation = backend->observation->serial;
     backend->observation->asked_us = now_us;

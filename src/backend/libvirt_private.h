@@ -316,6 +316,8 @@ gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us);
 /* glance: asks those that move or were asked for statistics, each by itself; ends the observation that has begun without
  * those that take too long. */
 void glance(LibvirtBackend *backend, int64_t now_us);
+/* glance_on: one of them has answered. */
+void glance_on(LibvirtBackend *backend);
 
 /* ---- libvirt_action.c */
 void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);

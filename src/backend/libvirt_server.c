@@ -210,6 +210,9 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         }
     }
     note_movement(server, &merged);
+    if (sample->asked && (sample->guest_update_s != server->sample.guest_update_s ||
+                          sample->available_bytes != server->sample.available_bytes))
+        server->asked_us = 0; /* the answer has come */
     if (sample->live)
         server->live_us = g_get_monotonic_time();
     server->sample = merged;

@@ -124,6 +124,7 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
         control_server_new(config->control_socket, config->control_group, methods_dispatch, &methods, error);
     if (!control)
         return FALSE;
+    trim_memory("/proc/self/smaps"); /* from here on there are threads */
     g_autoptr(Store) store = open_store(config, config_path, error);
     if (!store)
         return FALSE;
@@ -137,7 +138,6 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     methods.refusals = refusals;
     methods.engine = engine;
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
-    trim_memory("/proc/self/smaps");
     add_backends(engine, config);
     engine_start(engine);
     g_autoptr(Manage) manage = begin_manage(engine, store, config);

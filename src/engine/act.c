@@ -299,8 +299,8 @@ void engine_ask_fresh(Engine *engine)
         return;
     int64_t now_us = g_get_monotonic_time();
     gboolean wanted = engine->host.totals.someone_waits || engine_bursting(engine, now_us);
-    /* The last that is asked is the first that is served: a backend's actions overtake what waits. */
-    for (int pressing = 0; pressing <= 1; pressing++)
+    /* Few are asked at a time; the others wait for their turn. */
+    for (int pressing = 1; pressing >= 0; pressing--)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
             if (is_pressing(tracked, now_us) == pressing && wants_fresh(engine, tracked, wanted, now_us))

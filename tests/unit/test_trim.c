@@ -96,31 +96,42 @@ static void test_not_beside_a_thread(void)
     g_mutex_clear(&mutex);
 }
 
-static void test_unreadable(void)
+/* One mapping as smaps would tell of it. */
+static uint64_t trim_as(const Mapped *mapped, const char *permissions, unsigned inode, const char *field)
 {
-    static const char *const texts[] = {"",
-                                        "\n",
-                                        "0-0 r--p 0 00:00 1 x\nRss: 4 kB\n",
-                                        "zz",
-                                        "7f-",
-                                        "1000-2000 rw-p 0 00:00 7 /x\nRss:  4 kB\n",
-                                        "1000-2000 r--p 0 00:00 0\nRss:  4 kB\n"};
     g_autofree char *path = NULL;
+    char *start = mapped->clean;
+    g_autofree char *text =
+        g_strdup_printf("%lx-%lx %s 00000000 fe:00 %u /x\nRss: %lu kB\n%s", (unsigned long)start,
+                        (unsigned long)(start + SIZE), permissions, inode, SIZE / 1024, field);
     int fd = g_file_open_tmp("smaps-XXXXXX", &path, NULL);
     close(fd);
-    g_assert_cmpuint(trim_memory("/nowhere/smaps"), ==, 0);
-    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
-        g_assert_true(g_file_set_contents(path, texts[i], -1, NULL));
-        g_assert_cmpuint(trim_memory(path), ==, 0);
-    }
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    uint64_t dropped = trim_memory(path);
     g_unlink(path);
+    return dropped;
+}
+
+static void test_what_stays(void)
+{
+    Mapped mapped;
+    mapped_begin(&mapped);
+    touch(mapped.clean);
+    g_assert_cmpuint(trim_as(&mapped, "rw-p", 7, ""), ==, 0);
+    g_assert_cmpuint(trim_as(&mapped, "r--s", 7, ""), ==, 0);
+    g_assert_cmpuint(trim_as(&mapped, "r--p", 0, ""), ==, 0);
+    g_assert_cmpuint(trim_as(&mapped, "r--p", 7, "Anonymous: 4 kB\n"), ==, 0);
+    g_assert_cmpuint(trim_as(&mapped, "r--p", 7, "Swap: 4 kB\n"), ==, 0);
+    g_assert_cmpuint(trim_as(&mapped, "r--p", 7, "Anonymous: 0 kB\nSwap: 0 kB\n"), ==, SIZE);
+    g_assert_cmpuint(trim_memory("/nowhere/smaps"), ==, 0);
+    mapped_end(&mapped);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/trim/clean-goes-changed-stays", test_clean_goes_changed_stays);
-    g_test_add_func("/trim/unreadable", test_unreadable);
+    g_test_add_func("/trim/what-stays", test_what_stays);
     g_test_add_func("/trim/not-beside-a-thread", test_not_beside_a_thread);
     return g_test_run();
 }
