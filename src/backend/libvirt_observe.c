@@ -294,14 +294,20 @@ static void run_ping(Call *call)
         set_libvirt_error(&call->error, "ask libvirtd for its version");
 }
 
+/* No answer in time, or not even a lane: others hang in them. Which of the two it is the ping tells. */
+static gboolean ran_out(const GError *error)
+{
+    return g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
+}
+
 static void pinged(Call *call, const GError *error)
 {
     LibvirtBackend *backend = call->backend;
     g_autoptr(GError) silent = NULL;
-    if (call->state == CALL_OVERDUE) {
+    if (call->state == CALL_OVERDUE)
         backend->ping_stuck = TRUE;
+    if (ran_out(error))
         silent = g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT, "libvirt: libvirtd does not answer");
-    }
     if (!is_current(backend, call->observation))
         return;
     if (error)
@@ -363,7 +369,7 @@ static void bulk_done(Call *call, const GError *error)
     const Bulk *bulk = call->data;
     if (!is_current(backend, call->observation))
         return;
-    if (call->state == CALL_OVERDUE) {
+    if (ran_out(error)) {
         ping(backend);
         return;
     }
@@ -430,7 +436,7 @@ static void list_done(Call *call, const GError *error)
         backend->list_stuck = TRUE;
     if (!is_current(backend, call->observation))
         return;
-    if (call->state == CALL_OVERDUE) {
+    if (ran_out(error)) {
         ping(backend);
         return;
     }
