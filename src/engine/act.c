@@ -282,7 +282,7 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     return (wanted && moves) || gives || presses || tracked_is_due(tracked, &engine->params, now_us);
 }
 
-static void ask(Engine *engine, Tracked *tracked, int64_t now_us)
+static void ask_now(Engine *engine, Tracked *tracked, int64_t now_us)
 {
     Ask *asked = g_new0(Ask, 1);
     asked->engine = engine;
@@ -304,6 +304,6 @@ void engine_ask_fresh(Engine *engine)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
             if (is_pressing(tracked, now_us) == pressing && wants_fresh(engine, tracked, wanted, now_us))
-                ask(engine, tracked, now_us);
+                ask_now(engine, tracked, now_us);
         }
 }
