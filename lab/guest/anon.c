@@ -12,8 +12,11 @@
 
 /* Address space only; no guest of the lab is larger. */
 #define REGION_BYTES (UINT64_C(256) << 30)
-/* How often the worker looks at its goals; short against the manager's fast beat of 100 ms. */
+/* From one portion of work to the next; short against the manager's fast beat of 100 ms. */
 #define TICK_US 10000
+/* The same for a trickle, which is not to wake an emulated processor more often than it must. */
+#define TRICKLE_TICK_US  30000
+#define TRICKLE_PER_TICK 150
 /* Work of a stalled tick that is caught up with; what is beyond is lost, so a stall shows in the counters. */
 #define CATCH_UP_US 50000
 /* Pages between two looks at the clock and the goal when there is no rate. */
@@ -148,18 +151,32 @@ static void prepare(struct anon *anon)
     anon->random = (uint64_t)time_us(CLOCK_REALTIME) | 1;
 }
 
+/* 0: it has more to do than it can; negative: nothing. */
+static int64_t sleep_us(const struct anon *anon)
+{
+    uint64_t touches = anon->pages > 0 ? atomic_load(&anon->shared->touch_rate) : 0;
+    if (anon->pages < anon->goal_pages)
+        return atomic_load(&anon->shared->anon_rate_bytes) == 0 ? 0 : TICK_US;
+    if (touches == TOUCH_MAX || touches == 0)
+        return touches == 0 ? -1 : 0;
+    return touches * TRICKLE_TICK_US / 1000000 <= TRICKLE_PER_TICK ? TRICKLE_TICK_US : TICK_US;
+}
+
 void anon_run(struct shared *shared, int notes)
 {
     struct anon anon = {.shared = shared, .notes = notes};
     prepare(&anon);
     for (int64_t last_us = time_us(CLOCK_MONOTONIC);;) {
+        uint32_t seen = atomic_load(&shared->changes);
         read_goal(&anon);
         int64_t now_us = time_us(CLOCK_MONOTONIC);
         int64_t elapsed_us = now_us - last_us;
         last_us = now_us;
         tick(&anon, elapsed_us < CATCH_UP_US ? elapsed_us : CATCH_UP_US);
-        bool growing_freely = anon.pages < anon.goal_pages && atomic_load(&shared->anon_rate_bytes) == 0;
-        if (!growing_freely && atomic_load(&shared->touch_rate) != TOUCH_MAX)
-            usleep(TICK_US);
+        int64_t pause_us = sleep_us(&anon);
+        if (pause_us != 0)
+            pause_until_changed(shared, seen, pause_us);
+        if (pause_us < 0)
+            last_us = time_us(CLOCK_MONOTONIC); /* nothing was due meanwhile */
     }
 }

@@ -80,6 +80,7 @@ void cache_run(struct shared *shared, int notes)
 
     uint64_t budget = 0;
     for (int64_t last_us = time_us(CLOCK_MONOTONIC);;) {
+        uint32_t seen = atomic_load(&shared->changes);
         read_goal(&cache);
         uint64_t rate = atomic_load(&shared->cache_rate_bytes);
         int64_t now_us = time_us(CLOCK_MONOTONIC);
@@ -90,7 +91,10 @@ void cache_run(struct shared *shared, int notes)
             read_chunk(&cache);
         if (cache.goal_bytes == 0)
             budget = 0;
-        if (cache.goal_bytes == 0 || rate != 0)
-            usleep(TICK_US);
+        bool idles = cache.goal_bytes == 0;
+        if (idles || rate != 0)
+            pause_until_changed(shared, seen, idles ? -1 : TICK_US);
+        if (idles)
+            last_us = time_us(CLOCK_MONOTONIC); /* nothing was due meanwhile */
     }
 }

@@ -211,7 +211,9 @@ const char *command_run(struct lab *lab, struct step *step, bool in_script)
             continue;
         if (verbs[i].only_in_script && !in_script)
             return "only in a script";
-        return verbs[i].run(lab, step);
+        const char *error = verbs[i].run(lab, step);
+        pause_end(lab->shared);
+        return error;
     }
     return "unknown command";
 }

@@ -23,6 +23,7 @@ struct shared {
     _Atomic uint64_t cache_bytes; /* read at least once since the goal was set */
     _Atomic uint64_t cache_ops;   /* pages read since boot */
     _Atomic bool huge_pages;
+    _Atomic uint32_t changes; /* of the goals; what workers sleep on */
 };
 
 #define TOUCH_MAX UINT64_MAX
@@ -59,6 +60,11 @@ int boot_open_port(const char *name);
 bool boot_find_disk(const char *serial, char *path, size_t size);
 int boot_swap(bool on);
 bool boot_argument(const char *key, char *value, size_t size);
+
+/* pause.c: a worker's sleep, until @limit_us are over (negative: without a limit) or the goals have changed since there were
+ * @seen changes; and the end of it */
+void pause_until_changed(struct shared *shared, uint32_t seen, int64_t limit_us);
+void pause_end(struct shared *shared);
 
 /* anon.c, cache.c: the workers; they never return */
 void anon_run(struct shared *shared, int notes);

@@ -5,8 +5,9 @@
 #define TARGET_LEAST_BYTES MIB
 /* A failed attempt to switch polling on is not repeated sooner. */
 #define PERIOD_RETRY_US (30 * US_PER_S)
-/* libvirt announces migrations, but not other jobs: look this often. */
-#define JOB_LOOK_US (10 * US_PER_S)
+/* libvirt announces migrations, and a job that keeps statistics back is looked for at once. Any other is looked for this often, and
+ * before a size is set. */
+#define JOB_LOOK_US (30 * US_PER_S)
 
 typedef struct {
     char *id;
@@ -53,7 +54,7 @@ static gboolean has_job(virDomainPtr domain)
 static void run_target(Call *call)
 {
     Action *action = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, action->id, &call->error);
+    virDomainPtr domain = lane_domain(call->lane, action->id, &call->error);
     if (!domain)
         return;
     action->job_active = has_job(domain);
@@ -68,7 +69,7 @@ static void run_target(Call *call)
 static void run_period(Call *call)
 {
     Action *action = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, action->id, &call->error);
+    virDomainPtr domain = lane_domain(call->lane, action->id, &call->error);
     if (!domain)
         return;
     if (action->toggle) {
@@ -87,7 +88,7 @@ static void run_period(Call *call)
 static void run_job(Call *call)
 {
     Action *action = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, action->id, &call->error);
+    virDomainPtr domain = lane_domain(call->lane, action->id, &call->error);
     if (domain)
         action->job_active = has_job(domain);
 }

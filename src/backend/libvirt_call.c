@@ -42,28 +42,26 @@ static gboolean call_returned(gpointer data);
 
 static gpointer close_in_thread(gpointer data)
 {
-    virConnectClose(data);
+    lane_close(data);
     return NULL;
 }
 
 /* Closing may block. */
-static void dispose(virConnectPtr conn)
+static void dispose(Lane *lane)
 {
-    g_thread_unref(g_thread_new("libvirt-close", close_in_thread, conn));
+    g_thread_unref(g_thread_new("libvirt-close", close_in_thread, lane));
 }
 
 /* Worker threads. */
 static void run_connected(Call *call)
 {
     if (call->uri)
-        call->conn = virConnectOpen(call->uri);
-    if (!call->conn) {
-        set_libvirt_error(&call->error, "connect");
+        call->lane = lane_open(call->uri, &call->error);
+    if (!call->lane)
         return;
-    }
     call->run(call);
-    if (virConnectIsAlive(call->conn) != 1)
-        virConnectClose(g_steal_pointer(&call->conn));
+    if (virConnectIsAlive(call->lane->conn) != 1)
+        lane_close(g_steal_pointer(&call->lane));
 }
 
 static void work(gpointer data, gpointer user_data)
@@ -98,13 +96,13 @@ static void leave_lane(LibvirtBackend *backend, Call *call)
 /* Its connection is as good as before: the call has returned. */
 static void take_back_connection(LibvirtBackend *backend, Call *call)
 {
-    virConnectPtr conn = g_steal_pointer(&call->conn);
-    if (!conn)
+    Lane *lane = g_steal_pointer(&call->lane);
+    if (!lane)
         return;
     if (backend && backend->link && call->generation == backend->generation && backend->idle->len < LANES)
-        g_ptr_array_add(backend->idle, conn);
+        g_ptr_array_add(backend->idle, lane);
     else
-        dispose(conn);
+        dispose(lane);
 }
 
 void call_drop_idle(LibvirtBackend *backend)
@@ -187,7 +185,7 @@ static void call_run(LibvirtBackend *backend, Call *call)
         backend->lanes += call->is_long ? 0 : 1;
         call->generation = backend->generation;
         if (backend->idle->len)
-            call->conn = g_ptr_array_steal_index_fast(backend->idle, backend->idle->len - 1);
+            call->lane = g_ptr_array_steal_index_fast(backend->idle, backend->idle->len - 1);
         else
             call->uri = g_strdup(backend->uri);
     }

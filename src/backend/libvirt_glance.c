@@ -18,19 +18,8 @@
 
 gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us)
 {
-    GHashTableIter each;
-    gpointer value;
-    if (backend->whole_us == 0 || now_us - backend->whole_us >= WHOLE_EVERY_US || backend->list_stuck ||
-        backend->overdue > OVERDUE_MOST)
-        return FALSE;
-    g_hash_table_iter_init(&each, backend->servers);
-    while (g_hash_table_iter_next(&each, NULL, &value)) {
-        const Server *server = value;
-        if (!server->listed || !server->defined || server->definition_stale ||
-            server->event_us >= backend->whole_us)
-            return FALSE;
-    }
-    return TRUE;
+    return backend->whole_us != 0 && now_us - backend->whole_us < WHOLE_EVERY_US && !backend->list_stuck &&
+           backend->overdue <= OVERDUE_MOST && !observe_has_news(backend, backend->whole_us);
 }
 
 static gboolean is_of_interest(const Server *server, int64_t now_us)

@@ -119,7 +119,7 @@ static void link_drop(LibvirtBackend *backend)
 {
     Link *link = g_steal_pointer(&backend->link);
     backend->generation++;
-    backend->whole_us = 0;
+    backend->whole_us = backend->listed_us = 0;
     call_drop_idle(backend);
     if (link)
         link_retire(backend, link);

@@ -1,5 +1,5 @@
 /*
- * One observation: list, bulk statistics, then the live balloon size of those that move.
+ * One observation: list where there may be news, bulk statistics, then the live balloon size of those that move.
  *
  * A QEMU that hangs takes the bulk call with it: libvirt asks one after the other and waits for ever. When the bulk
  * call (or the list) is not back in time, libvirtd itself is asked for a sign of life; if it gives one, every server
@@ -14,6 +14,8 @@
 #define DEFINITION_US (60 * US_PER_S)
 /* Statistics make a QEMU with a balloon answer every second; one without is asked by itself, this often. */
 #define ALIVE_US (10 * US_PER_S)
+/* Starts, stops and definitions are told by events; who else is there is asked for this often. */
+#define LIST_EVERY_US (5 * US_PER_S)
 /* Longer than libvirt's copy may be behind and a question may take. */
 #define LIVE_HOLDS_US (2 * US_PER_S)
 
@@ -95,6 +97,8 @@ static void finish(LibvirtBackend *backend, const GError *error)
 {
     if (!backend->observation->is_glance)
         backend->whole_us = error ? 0 : backend->observation->began_us;
+    if (error)
+        backend->listed_us = 0;
     g_clear_pointer(&backend->observation, observation_free);
     if (!error) {
         process_look_after(backend);
@@ -156,13 +160,13 @@ static void probe_free(gpointer data)
 static void run_probe(Call *call)
 {
     Probe *one = call->data;
-    stats_probe(call->conn, one->id, &one->sample, &one->occupied_us, &call->error);
+    stats_probe(call->lane, one->id, &one->sample, &one->occupied_us, &call->error);
 }
 
 static void run_live(Call *call)
 {
     Probe *one = call->data;
-    stats_live(call->conn, one->id, &one->sample, &call->error);
+    stats_live(call->lane, one->id, &one->sample, &call->error);
 }
 
 static void hunt_on(LibvirtBackend *backend);
@@ -290,7 +294,7 @@ static void hunt(LibvirtBackend *backend)
 static void run_ping(Call *call)
 {
     unsigned long version;
-    if (virConnectGetLibVersion(call->conn, &version) != 0)
+    if (virConnectGetLibVersion(call->lane->conn, &version) != 0)
         set_libvirt_error(&call->error, "ask libvirtd for its version");
 }
 
@@ -354,13 +358,13 @@ static void run_list(Call *call)
 {
     Listing *listing = call->data;
     listing->listed =
-        stats_list(call->conn, (const char *const *)listing->globs, listing->known, &call->error);
+        stats_list(call->lane, (const char *const *)listing->globs, listing->known, &call->error);
 }
 
 static void run_bulk(Call *call)
 {
     Bulk *bulk = call->data;
-    bulk->samples = stats_bulk(call->conn, bulk->wanted, bulk->one_by_one, &call->error);
+    bulk->samples = stats_bulk(call->lane, bulk->wanted, bulk->one_by_one, &call->error);
 }
 
 static void bulk_done(Call *call, const GError *error)
@@ -445,6 +449,7 @@ static void list_done(Call *call, const GError *error)
         return;
     }
     apply_list(backend, listing->listed);
+    backend->listed_us = backend->observation->asked_us;
     start_bulk(backend);
 }
 
@@ -494,7 +499,7 @@ static void probe_suspects(LibvirtBackend *backend)
 static void run_alive(Call *call)
 {
     const Probe *one = call->data;
-    stats_alive(call->conn, one->id, &call->error);
+    stats_alive(call->lane, one->id, &call->error);
 }
 
 /* Nobody waits for the answer: one that does not come makes the server STUCK, as any call on it does. */
@@ -517,6 +522,25 @@ static void check_alive(LibvirtBackend *backend)
         call->patience_us = backend->patience_us;
         server_call(backend, server, call);
     }
+}
+
+gboolean observe_has_news(const LibvirtBackend *backend, int64_t since_us)
+{
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const Server *server = value;
+        if (!server->listed || !server->defined || server->definition_stale || server->event_us >= since_us)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean list_holds(const LibvirtBackend *backend, int64_t now_us)
+{
+    return backend->listed_us != 0 && now_us - backend->listed_us < LIST_EVERY_US &&
+           backend->link->lifecycle >= 0 && !observe_has_news(backend, backend->listed_us);
 }
 
 static gboolean on_fail_idle(gpointer data)
@@ -555,7 +579,7 @@ void observe(Backend *base, BackendObserved done, gpointer user_data)
     check_alive(backend);
     if (backend->overdue >= OVERDUE_MOST)
         ping(backend);
-    else if (backend->list_stuck)
+    else if (backend->list_stuck || list_holds(backend, now_us))
         start_bulk(backend);
     else
         start_list(backend);

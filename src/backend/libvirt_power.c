@@ -54,7 +54,7 @@ static void fail(Call *call, const char *what)
 static void run_start(Call *call)
 {
     const Deed *deed = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, deed->id, &call->error);
+    g_autoptr(virDomain) domain = domain_lookup(call->lane->conn, deed->id, &call->error);
     if (domain && virDomainIsActive(domain) != 1 && virDomainCreateWithFlags(domain, 0) != 0)
         fail(call, "start");
 }
@@ -62,7 +62,7 @@ static void run_start(Call *call)
 static void run_shutdown(Call *call)
 {
     const Deed *deed = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, deed->id, &call->error);
+    g_autoptr(virDomain) domain = domain_lookup(call->lane->conn, deed->id, &call->error);
     if (domain && virDomainIsActive(domain) == 1 && virDomainShutdown(domain) != 0)
         fail(call, "ask to shut down");
 }
@@ -70,7 +70,7 @@ static void run_shutdown(Call *call)
 static void run_stop(Call *call)
 {
     const Deed *deed = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, deed->id, &call->error);
+    g_autoptr(virDomain) domain = domain_lookup(call->lane->conn, deed->id, &call->error);
     if (!domain || virDomainIsActive(domain) != 1 || virDomainDestroy(domain) == 0)
         return;
     if (virDomainIsActive(domain) == 1)
@@ -88,7 +88,7 @@ static char *definition_of(Call *call, virDomainPtr domain)
 
 static void define(Call *call, const char *xml)
 {
-    virDomainPtr defined = xml ? virDomainDefineXMLFlags(call->conn, xml, 0) : NULL;
+    virDomainPtr defined = xml ? virDomainDefineXMLFlags(call->lane->conn, xml, 0) : NULL;
     if (defined)
         virDomainFree(defined);
     else
@@ -98,7 +98,7 @@ static void define(Call *call, const char *xml)
 static void run_configure(Call *call)
 {
     const Deed *deed = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, deed->id, &call->error);
+    g_autoptr(virDomain) domain = domain_lookup(call->lane->conn, deed->id, &call->error);
     if (!domain)
         return;
     if (virDomainIsPersistent(domain) != 1) {
@@ -123,7 +123,7 @@ static gboolean has_kvm(virConnectPtr conn)
 static void run_create(Call *call)
 {
     Deed *deed = call->data;
-    virDomainPtr taken = virDomainLookupByName(call->conn, deed->spec.name);
+    virDomainPtr taken = virDomainLookupByName(call->lane->conn, deed->spec.name);
     g_autofree char *xml = NULL;
     if (taken) {
         char id[VIR_UUID_STRING_BUFLEN] = "";
@@ -136,8 +136,8 @@ static void run_create(Call *call)
         }
     }
     virResetLastError();
-    xml = define_new(&deed->spec, has_kvm(call->conn));
-    virDomainPtr defined = virDomainDefineXMLFlags(call->conn, xml, 0);
+    xml = define_new(&deed->spec, has_kvm(call->lane->conn));
+    virDomainPtr defined = virDomainDefineXMLFlags(call->lane->conn, xml, 0);
     if (!defined) {
         fail(call, "define it");
         return;
@@ -154,7 +154,7 @@ static virDomainPtr lookup_any(Call *call)
 {
     const Deed *deed = call->data;
     g_autoptr(GError) error = NULL;
-    virDomainPtr domain = domain_lookup(call->conn, deed->id, &error);
+    virDomainPtr domain = domain_lookup(call->lane->conn, deed->id, &error);
     if (!domain && !g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND))
         call->error = g_steal_pointer(&error);
     return domain;
@@ -195,7 +195,7 @@ static void rename_to(Call *call, virDomainPtr domain, const char *name)
 static void run_set_aside(Call *call)
 {
     const Deed *deed = call->data;
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, deed->id, &call->error);
+    g_autoptr(virDomain) domain = domain_lookup(call->lane->conn, deed->id, &call->error);
     int autostart = 0;
     if (!domain || !is_off(call, domain) || g_strcmp0(virDomainGetName(domain), deed->keep) == 0)
         return;
@@ -216,7 +216,7 @@ static void run_set_aside(Call *call)
 
 static void run_take_back(Call *call)
 {
-    g_autoptr(virDomain) domain = domain_lookup(call->conn, ((Deed *)call->data)->id, &call->error);
+    g_autoptr(virDomain) domain = domain_lookup(call->lane->conn, ((Deed *)call->data)->id, &call->error);
     gboolean autostart = FALSE;
     g_autofree char *xml = domain ? definition_of(call, domain) : NULL;
     g_autofree char *name = xml ? define_aside_of(xml, &autostart) : NULL;
@@ -226,7 +226,7 @@ static void run_take_back(Call *call)
     if (call->error)
         return;
     /* The name has changed, so the definition is read again. */
-    g_autoptr(virDomain) renamed = domain_lookup(call->conn, ((Deed *)call->data)->id, &call->error);
+    g_autoptr(virDomain) renamed = domain_lookup(call->lane->conn, ((Deed *)call->data)->id, &call->error);
     g_autofree char *marked = renamed ? definition_of(call, renamed) : NULL;
     g_autofree char *clean = marked ? define_aside(marked, NULL, FALSE) : NULL;
     if (!marked)
@@ -253,7 +253,7 @@ static void run_purge(Call *call)
     xml = definition_of(call, domain);
     g_autoptr(GPtrArray) disks = xml ? define_disks(xml) : NULL;
     for (guint i = 0; disks && !call->error && i < disks->len; i++)
-        if (!disks_is_shared(call->conn, deed->id, disks->pdata[i]) && unlink(disks->pdata[i]) != 0 &&
+        if (!disks_is_shared(call->lane->conn, deed->id, disks->pdata[i]) && unlink(disks->pdata[i]) != 0 &&
             errno != ENOENT)
             g_set_error(&call->error, AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "server %s: remove %s: %s",
                         deed->name, (char *)disks->pdata[i], g_strerror(errno));

@@ -4,6 +4,7 @@
  *   libvirt_definition  a domain's XML -> plain facts                        pure
  *   libvirt_define      a domain's XML changed, or written anew              pure
  *   libvirt_stats       what a worker asks libvirt and makes of the answers  worker threads
+ *   libvirt_lane        a connection for calls, and the handles on it        worker threads
  *   libvirt_call        one blocking call: worker, deadline, late return     engine thread
  *   libvirt_link        the link: made, lost, made again                     engine thread
  *   libvirt_event       libvirt's events                                     engine thread
@@ -80,6 +81,26 @@ gboolean disks_stand_on(const char *disk, const char *file);
 /* disks_is_shared: whether another domain than @own_id has @file, or may have it. */
 gboolean disks_is_shared(virConnectPtr conn, const char *own_id, const char *file);
 
+/* ---- libvirt_lane.c: on workers, one at a time */
+
+/* An id names the same domain for as long as the connection lives; name and number in a kept handle are those of when it was
+ * looked up. */
+typedef struct {
+    virConnectPtr conn;  /* owned */
+    GHashTable *domains; /* id -> virDomainPtr, owned */
+} Lane;
+
+/* lane_open: NULL with an AEROSTAT_ERROR. May block, as lane_close() may. */
+Lane *lane_open(const char *uri, GError **error);
+void lane_close(Lane *lane);
+/* lane_keep: (transfer full) @domain: a handle for later. */
+void lane_keep(Lane *lane, virDomainPtr domain);
+/* lane_domain: (transfer none) the handle it has, or a new one; NULL with an AEROSTAT_ERROR when there is no such domain. One
+ * that has gone since is found out by the call that uses it. */
+virDomainPtr lane_domain(Lane *lane, const char *id, GError **error);
+/* lane_forget_others: drops the handles whose ids are not in @wanted. */
+void lane_forget_others(Lane *lane, GHashTable *wanted);
+
 /* ---- libvirt_stats.c: runs on workers; plain data comes out */
 
 typedef struct {
@@ -114,19 +135,18 @@ void sample_init(Sample *sample);
 
 /* All below: FALSE with an AEROSTAT_ERROR. */
 /* stats_list: (element-type Listed): all domains that match @globs; with XML for those not in @known (id -> anything) */
-GPtrArray *stats_list(virConnectPtr conn, const char *const *globs, GHashTable *known, GError **error);
-/* stats_bulk: (element-type Sampled): of those in @wanted (a set of ids), in one call. @one_by_one: looks each of them up
- * instead of listing all. Those that have gone are left out. */
-GArray *stats_bulk(virConnectPtr conn, GHashTable *wanted, gboolean one_by_one, GError **error);
+GPtrArray *stats_list(Lane *lane, const char *const *globs, GHashTable *known, GError **error);
+/* stats_bulk: (element-type Sampled): of those in @wanted (a set of ids), in one call. @one_by_one: those that
+ * the lane has no handle of are looked up, instead of listing all. Those that have gone are left out. */
+GArray *stats_bulk(Lane *lane, GHashTable *wanted, gboolean one_by_one, GError **error);
 /* stats_probe: one domain, without ever waiting for its job. @ret_occupied_us: how long somebody has been waiting for
  * its QEMU; 0 when nobody is. */
-gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *ret_occupied_us,
-                     GError **error);
+gboolean stats_probe(Lane *lane, const char *id, Sample *ret, int64_t *ret_occupied_us, GError **error);
 /* stats_live: one domain from QEMU itself, with its live balloon size. May wait for the domain's job. */
-gboolean stats_live(virConnectPtr conn, const char *id, Sample *ret, GError **error);
+gboolean stats_live(Lane *lane, const char *id, Sample *ret, GError **error);
 /* stats_alive: makes QEMU itself answer something, whatever devices it has; waits for ever when it hangs. */
-gboolean stats_alive(virConnectPtr conn, const char *id, GError **error);
-/* domain_lookup: (transfer full) */
+gboolean stats_alive(Lane *lane, const char *id, GError **error);
+/* domain_lookup: (transfer full) asks libvirtd */
 virDomainPtr domain_lookup(virConnectPtr conn, const char *id, GError **error);
 /* set_libvirt_error: the calling thread's last libvirt error as ours. @what: "server web-3: set balloon" */
 void set_libvirt_error(GError **error, const char *what);
@@ -161,7 +181,7 @@ struct Call {
     /* call_start()'s own. */
     LibvirtBackend *backend; /* NULL once the backend is gone */
     char *uri;               /* (nullable) owned: open a connection of its own first */
-    virConnectPtr conn;      /* (nullable) owned: nothing else is under way on it */
+    Lane *lane;              /* (nullable) owned: nothing else is under way on it */
     unsigned generation;     /* of the link it was started under */
     GError *error;
     CallState state;
@@ -305,6 +325,8 @@ void observe(Backend *base, BackendObserved done, gpointer user_data);
 /* observe_fail: ends the observation that runs, if any. */
 void observe_fail(LibvirtBackend *backend, const GError *error);
 void observe_clear(LibvirtBackend *backend);
+/* observe_has_news: whether a server has started, stopped, come or been defined anew since then, as far as events tell. */
+gboolean observe_has_news(const LibvirtBackend *backend, int64_t since_us);
 GArray *observe_waiters_new(void);
 /* For libvirt_glance: a call on @server that the observation waits for; and an end of the observation's own making. */
 void observe_live(LibvirtBackend *backend, Server *server);
@@ -356,7 +378,7 @@ struct LibvirtBackend {
     GThreadPool *pool;
     GPtrArray *calls;    /* of Call: all that were handed to a worker and have not returned; not owned here */
     GQueue queue;        /* of Call, owned: waiting for a lane */
-    GPtrArray *idle;     /* of virConnectPtr, owned: connections of lanes that nobody uses */
+    GPtrArray *idle;     /* of Lane, owned: those that nobody uses */
     unsigned generation; /* grows with each loss of the link: older connections are as dead as it is */
     unsigned lanes;      /* calls in flight that have not passed their deadline */
     unsigned overdue;    /* calls that have, and have not returned */
@@ -374,6 +396,7 @@ struct LibvirtBackend {
     guint fail_idle;
     uint64_t observations; /* serial of the last one */
     int64_t whole_us;      /* when the last whole one was begun; 0: none that holds any more */
+    int64_t listed_us;     /* when the last list was asked for; 0: none that holds any more */
     gboolean list_stuck;   /* a list hangs: until it returns the known servers stand for it */
     gboolean ping_stuck;   /* libvirtd itself does not answer */
     uint64_t boots;        /* starts and resets of all servers: one that is made anew repeats no number */

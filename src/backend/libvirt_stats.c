@@ -111,11 +111,11 @@ static Listed *listed_new(virDomainPtr domain, GHashTable *known)
     return listed;
 }
 
-GPtrArray *stats_list(virConnectPtr conn, const char *const *globs, GHashTable *known, GError **error)
+GPtrArray *stats_list(Lane *lane, const char *const *globs, GHashTable *known, GError **error)
 {
     GPtrArray *list;
     virDomainPtr *domains = NULL;
-    int n = virConnectListAllDomains(conn, &domains, 0);
+    int n = virConnectListAllDomains(lane->conn, &domains, 0);
     if (n < 0) {
         set_libvirt_error(error, "list the servers");
         return NULL;
@@ -125,7 +125,7 @@ GPtrArray *stats_list(virConnectPtr conn, const char *const *globs, GHashTable *
         g_autofree char *name = name_clean(virDomainGetName(domains[i]));
         if (matches(name, globs))
             g_ptr_array_add(list, listed_new(domains[i], known));
-        virDomainFree(domains[i]);
+        lane_keep(lane, domains[i]);
     }
     g_free(domains);
     return list;
@@ -178,45 +178,45 @@ static void sample_from_record(const virDomainStatsRecord *record, Sample *sampl
     sample->guest_update_s = param_number(params, n, "balloon.last-update");
 }
 
-static void free_domain(gpointer domain)
+static gboolean has_all(const Lane *lane, GHashTable *wanted)
 {
-    virDomainFree(domain);
+    GHashTableIter each;
+    gpointer id;
+    g_hash_table_iter_init(&each, wanted);
+    while (g_hash_table_iter_next(&each, &id, NULL))
+        if (!g_hash_table_contains(lane->domains, id))
+            return FALSE;
+    return TRUE;
 }
 
-/* Of virDomainPtr, each to be freed; only those in @wanted. */
-static GPtrArray *pick_domains(virConnectPtr conn, GHashTable *wanted, GError **error)
+static gboolean keep_all(Lane *lane, GError **error)
 {
-    GPtrArray *picked;
     virDomainPtr *domains = NULL;
-    int n = virConnectListAllDomains(conn, &domains, 0);
+    int n = virConnectListAllDomains(lane->conn, &domains, 0);
     if (n < 0) {
         set_libvirt_error(error, "list the servers");
-        return NULL;
+        return FALSE;
     }
-    picked = g_ptr_array_new();
-    for (int i = 0; i < n; i++) {
-        char id[VIR_UUID_STRING_BUFLEN];
-        if (virDomainGetUUIDString(domains[i], id) == 0 && g_hash_table_contains(wanted, id))
-            g_ptr_array_add(picked, domains[i]);
-        else
-            virDomainFree(domains[i]);
-    }
+    for (int i = 0; i < n; i++)
+        lane_keep(lane, domains[i]);
     g_free(domains);
-    return picked;
+    return TRUE;
 }
 
-static GPtrArray *look_up_domains(virConnectPtr conn, GHashTable *wanted)
+/* (transfer container) of virDomainPtr, the lane's own; ends with NULL. */
+static GPtrArray *pick_domains(Lane *lane, GHashTable *wanted)
 {
-    GPtrArray *found = g_ptr_array_new();
+    GPtrArray *picked = g_ptr_array_new();
     GHashTableIter each;
     gpointer id;
     g_hash_table_iter_init(&each, wanted);
     while (g_hash_table_iter_next(&each, &id, NULL)) {
-        virDomainPtr domain = virDomainLookupByUUIDString(conn, id);
+        virDomainPtr domain = lane_domain(lane, id, NULL);
         if (domain)
-            g_ptr_array_add(found, domain);
+            g_ptr_array_add(picked, domain);
     }
-    return found;
+    g_ptr_array_add(picked, NULL);
+    return picked;
 }
 
 /* @domains ends with NULL. */
@@ -243,18 +243,13 @@ static GArray *bulk_of(GPtrArray *domains, GError **error)
     return samples;
 }
 
-GArray *stats_bulk(virConnectPtr conn, GHashTable *wanted, gboolean one_by_one, GError **error)
+GArray *stats_bulk(Lane *lane, GHashTable *wanted, gboolean one_by_one, GError **error)
 {
-    GPtrArray *domains = one_by_one ? look_up_domains(conn, wanted) : pick_domains(conn, wanted, error);
-    GArray *samples;
-    if (!domains)
+    if (!one_by_one && !has_all(lane, wanted) && !keep_all(lane, error))
         return NULL;
-    g_ptr_array_add(domains, NULL);
-    samples = bulk_of(domains, error);
-    g_ptr_array_set_size(domains, (int)domains->len - 1);
-    g_ptr_array_set_free_func(domains, free_domain);
-    g_ptr_array_unref(domains);
-    return samples;
+    lane_forget_others(lane, wanted);
+    g_autoptr(GPtrArray) domains = pick_domains(lane, wanted);
+    return bulk_of(domains, error);
 }
 
 virDomainPtr domain_lookup(virConnectPtr conn, const char *id, GError **error)
@@ -278,10 +273,9 @@ static int64_t occupied_us(virDomainPtr domain)
     return (int64_t)info.stateTime * 1000;
 }
 
-gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *ret_occupied_us,
-                     GError **error)
+gboolean stats_probe(Lane *lane, const char *id, Sample *ret, int64_t *ret_occupied_us, GError **error)
 {
-    g_autoptr(virDomain) domain = domain_lookup(conn, id, error);
+    virDomainPtr domain = lane_domain(lane, id, error);
     virDomainPtr domains[2] = {domain, NULL};
     virDomainStatsRecordPtr *records = NULL;
     int n;
@@ -300,9 +294,9 @@ gboolean stats_probe(virConnectPtr conn, const char *id, Sample *ret, int64_t *r
     return TRUE;
 }
 
-gboolean stats_alive(virConnectPtr conn, const char *id, GError **error)
+gboolean stats_alive(Lane *lane, const char *id, GError **error)
 {
-    g_autoptr(virDomain) domain = domain_lookup(conn, id, error);
+    virDomainPtr domain = lane_domain(lane, id, error);
     virDomainPtr domains[2] = {domain, NULL};
     virDomainStatsRecordPtr *records = NULL;
     if (!domain)
@@ -352,9 +346,9 @@ static void take_memory_stat(Sample *sample, const virDomainMemoryStatStruct *st
     }
 }
 
-gboolean stats_live(virConnectPtr conn, const char *id, Sample *ret, GError **error)
+gboolean stats_live(Lane *lane, const char *id, Sample *ret, GError **error)
 {
-    g_autoptr(virDomain) domain = domain_lookup(conn, id, error);
+    virDomainPtr domain = lane_domain(lane, id, error);
     virDomainMemoryStatStruct stats[VIR_DOMAIN_MEMORY_STAT_NR];
     int n;
     if (!domain)

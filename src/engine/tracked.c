@@ -48,6 +48,7 @@ Tracked *tracked_new(Backend *backend, const TrackedTimes *times)
     tracked->backend = backend;
     tracked->times = times;
     tracked->statm_fd = tracked->stat_fd = -1;
+    tracked->read_at_us = UNKNOWN;
     tracked->stalled_us = UNKNOWN;
     tracked->chronicled_stalled_us = UNKNOWN;
     return tracked;
@@ -64,6 +65,7 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid)
     tracked->stat_fd = tracked->has_clock ? -1 : process_open_stat(proc, pid);
     tracked->statm_pid = pid;
     tracked->processor_at_us = 0;
+    tracked->read_at_us = UNKNOWN;
 }
 
 void tracked_free(Tracked *tracked)
