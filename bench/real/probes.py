@@ -1,5 +1,7 @@
 """Single questions that need a setting of their own: how soon, at what cost for donors, at what cost when idle."""
 
+import os
+import signal
 import statistics
 import time
 
@@ -35,6 +37,8 @@ class Tight(Aerostat):
         return {name: servers[name]["balloon_bytes"] - servers[name]["used_bytes"] for name in self.stage.names}
 
 
+# How often the guests are watched with and without being asked.
+TURNS = 4
 BURST_MIB = 256
 # A guest is ready for the next burst when it has no more than this above its use, and the pool has that much to give.
 SPARE_MAX_BYTES, SLACK_READY_BYTES = 150 * MIB, 320 * MIB
@@ -171,31 +175,42 @@ def qemu_cpu(stage, seconds):
 
 
 def steady(stage, seconds, progress):
-    """Eight idle guests: what the daemon and each QEMU use while nothing happens, and QEMU without being asked."""
-    stage.set_agents(False)
-    stage.squeeze()
-    stage.all(lambda guest: guest.send("touch 0"))
-    stage.all(lambda guest: guest.send("report 5000"))
+    """Eight idle guests: what the daemon uses while nothing happens, and each QEMU with and without being asked."""
     config = Aerostat()
     with config.run(stage, 8 * 460 * MIB):
+        stage.all(lambda guest: guest.send("touch 0"))
+        stage.all(lambda guest: guest.send("report 5000"))
         config.settle(20)
         time.sleep(5.0)
         pid = config.daemon.process.pid
         progress(f"watching the daemon for {seconds} s")
         before, start = host.cpu_seconds(pid), time.monotonic()
         beats, began_us = config.daemon.call("status")["beats"], now_us()
-        asked = qemu_cpu(stage, seconds)
+        time.sleep(seconds)
         took = time.monotonic() - start
         used = host.cpu_seconds(pid) - before
         beats = config.daemon.call("status")["beats"] - beats
         resident = host.resident_bytes(pid)
         moves = config.moves(began_us)
-    progress(f"watching the guests without statistics for {seconds} s")
-    stage.all(lambda guest: guest.set_stats_period(0))
-    time.sleep(3.0)
-    unasked = qemu_cpu(stage, seconds)
-    stage.all(lambda guest: guest.set_stats_period(1))
-    return {"guests": len(asked), "seconds": took, "daemon_core_share": used / took, "daemon_resident_bytes": resident,
-            "beats": beats, "moves": moves, "asked": asked, "unasked": unasked,
-            "asking_core_share": statistics.mean(asked.values()) - statistics.mean(unasked.values())}
+        turns = [asking_turn(stage, pid, seconds / 6, progress, number) for number in range(TURNS)]
+    return {"guests": len(stage.names), "seconds": took, "daemon_core_share": used / took, "daemon_resident_bytes": resident,
+            "beats": beats, "moves": moves, "turns": turns,
+            "asking_core_share": statistics.mean(turn["asked"] - turn["unasked"] for turn in turns)}
 
+
+def asking_turn(stage, daemon_pid, seconds, progress, number):
+    """What a QEMU uses, the mean of all, while the daemon asks and, close by, while it is held still and nothing asks."""
+    def watch(asking):
+        stage.all(lambda guest: guest.set_stats_period(1 if asking else 0))
+        os.kill(daemon_pid, signal.SIGCONT if asking else signal.SIGSTOP)
+        time.sleep(3.0)
+        return statistics.mean(qemu_cpu(stage, seconds).values())
+    # First one, then the other, so that what drifts does not tell.
+    order = (False, True) if number % 2 == 0 else (True, False)
+    try:
+        found = {asking: watch(asking) for asking in order}
+    finally:
+        os.kill(daemon_pid, signal.SIGCONT)
+        stage.all(lambda guest: guest.set_stats_period(1))
+    progress(f"QEMU uses {found[True]:.2%} of a core asked, {found[False]:.2%} unasked")
+    return {"asked": found[True], "unasked": found[False]}

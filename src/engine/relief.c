@@ -42,7 +42,8 @@ void relief_begin(ReliefEpisode *episode, int64_t since_us, uint64_t goal_bytes)
     episode->since_us = MAX(since_us, MAX(episode->ended_us, 1));
     episode->granted_us = 0;
     episode->goal_bytes = goal_bytes;
-    if (episode->rise.waits++ > 0)
+    /* A wait that ended without a grant was no part of what is granted later. */
+    if (episode->rise.waits++ > 0 && episode->rise.first_grant_us >= 0)
         return;
     episode->rise.began_us = episode->since_us;
     episode->rise.first_grant_us = -1;

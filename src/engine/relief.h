@@ -22,7 +22,7 @@ uint64_t relief_percentile(const Relief *relief, unsigned permille);
 
 /* What a rise came to. */
 typedef struct {
-    int64_t began_us;       /* monotonic */
+    int64_t began_us;       /* monotonic: of the first wait that needed a grant */
     int64_t first_grant_us; /* from then until its first grant was sent; -1: none was needed */
     int64_t longest_us;     /* of its waits */
     int64_t lasted_us;      /* from the beginning to the end of the last wait */

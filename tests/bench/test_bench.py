@@ -145,7 +145,7 @@ class Figures(unittest.TestCase):
 
     def test_steady_and_stopped(self):
         steady = {"guests": 8, "seconds": 60.0, "beats": 60, "daemon_core_share": 0.006, "daemon_resident_bytes": 12 * MIB,
-                  "asking_core_share": -0.001}
+                  "asking_core_share": -0.001, "turns": [{"asked": 0.010, "unasked": 0.011}]}
         stopped = {"base_seconds": 2.0, "bursts": [{"seconds": 2.2}, {"seconds": 2.0}], "first_grants_us": [50_000, 90_000],
                    "oom_kills": 0, "swap_out_bytes": 0}
         found = figures.targets(results(steady=steady, stopped=[stopped]))
