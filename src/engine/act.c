@@ -239,8 +239,8 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
 
 /* Each answer takes some milliseconds of an emulated guest's processor, most wanted just then. */
 #define ASK_PAUSE_US INT64_C(80000)
-/* A donor is busy giving for longer than that. */
-#define ASK_DONOR_PAUSE_US INT64_C(200000)
+/* A donor is busy giving for longer than that, and one that has room for longer can wait as well. */
+#define ASK_LESS_US INT64_C(200000)
 
 typedef struct {
     Engine *engine;
@@ -260,12 +260,13 @@ static void on_asked(Backend *backend, const char *id, const GError *error, gpoi
 }
 
 /* Whose answer is waited for, and not only useful. */
-static gboolean is_pressing(const Tracked *tracked, int64_t now_us)
+static gboolean is_pressing(const Engine *engine, const Tracked *tracked, int64_t now_us)
 {
-    return tracked_stirs(tracked, now_us) || now_us < tracked->burst_until_us || tracked->row.short_bytes > 0;
+    return tracked_stirs(tracked, now_us) || now_us < tracked->burst_until_us ||
+           tracked->row.short_bytes > engine->params.quantum_bytes;
 }
 
-/* @wanted: somebody waits or bursts: what nobody is in a hurry for is decided on the statistics that come by themselves. */
+/* @wanted: somebody waits or is about to: what nobody is in a hurry for is decided on the statistics that come by themselves. */
 static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean wanted, int64_t now_us)
 {
     const PlanRow *row = &tracked->row;
@@ -273,8 +274,8 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     if (tracked->busy || facts->busy || tracked->asking_fresh || facts->fixed != FIXED_NO ||
         hold_pins(row->hold))
         return FALSE;
-    gboolean presses = is_pressing(tracked, now_us);
-    if (now_us - tracked->asked_fresh_us < (presses ? ASK_PAUSE_US : ASK_DONOR_PAUSE_US))
+    gboolean presses = is_pressing(engine, tracked, now_us);
+    if (now_us - tracked->asked_fresh_us < (presses && !tracked_has_room(tracked) ? ASK_PAUSE_US : ASK_LESS_US))
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
@@ -298,12 +299,14 @@ void engine_ask_fresh(Engine *engine)
     if (engine->host.mode == MODE_OBSERVE)
         return;
     int64_t now_us = g_get_monotonic_time();
-    gboolean wanted = engine->host.totals.someone_waits || engine_bursting(engine, now_us);
+    /* What one takes that bursts comes from what is kept free, as long as there is enough of it. */
+    gboolean ready = engine->host.totals.ledger.free_bytes > engine->host.slack_wanted_bytes;
+    gboolean wanted = engine->host.totals.someone_waits || (!ready && engine_bursting(engine, now_us));
     /* Few are asked at a time; the others wait for their turn. */
     for (int pressing = 1; pressing >= 0; pressing--)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
-            if (is_pressing(tracked, now_us) == pressing && wants_fresh(engine, tracked, wanted, now_us))
+            if (is_pressing(engine, tracked, now_us) == pressing && wants_fresh(engine, tracked, wanted, now_us))
                 ask_now(engine, tracked, now_us);
         }
 }

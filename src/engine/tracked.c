@@ -24,6 +24,10 @@
 #define STIRRING_US INT64_C(100000)
 /* ... and so often while its statistics show it growing as fast as a burst. */
 #define GROWING_US INT64_C(80000)
+/* A balloon further above its target than this is inflating. */
+#define GIVES_BYTES (4 * MIB)
+/* A guest that bursts with room for so long is in no hurry to be asked. */
+#define ROOMY_US 400000.0
 
 TrackedTimes tracked_times_default(void)
 {
@@ -407,7 +411,9 @@ uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *default
 
 void tracked_woke(Tracked *tracked, int64_t now_us)
 {
-    if (now_us >= tracked->awake_until_us)
+    /* One that gives memory back runs for that. */
+    gboolean gives = tracked->facts.balloon_bytes > u64_add_sat(tracked->target_bytes, GIVES_BYTES);
+    if (now_us >= tracked->awake_until_us && !gives)
         tracked->stirs_until_us = now_us + STIRS_US;
     tracked->awake_until_us = now_us + AWAKE_US;
 }
@@ -415,6 +421,15 @@ void tracked_woke(Tracked *tracked, int64_t now_us)
 gboolean tracked_stirs(const Tracked *tracked, int64_t now_us)
 {
     return now_us < tracked->stirs_until_us;
+}
+
+gboolean tracked_has_room(const Tracked *tracked)
+{
+    const BurstState *burst = &tracked->track.burst;
+    if (!burst->bursting || burst->looked_bytes == UNKNOWN)
+        return FALSE;
+    double room = (double)u64_sub_sat(tracked->facts.balloon_bytes, burst->looked_bytes);
+    return room * (double)SECOND_US > ROOMY_US * (double)MAX(burst->rate_bytes_per_s, MIB);
 }
 
 gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us)

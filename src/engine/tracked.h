@@ -114,10 +114,12 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid);
  * Returns how many bytes came back from a reclaim of ours since the last one. */
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
 
-/* tracked_woke: its processors run. tracked_stirs: they have begun to a moment ago.
+/* tracked_woke: its processors run. tracked_stirs: they have begun to a moment ago, and not for its balloon.
  * tracked_is_due: whether it is awake, and its statistics are older than they may be: because it is blind for bursts, stirs,
  * or was growing like a burst when they were taken. */
 void tracked_woke(Tracked *tracked, int64_t now_us);
+/* tracked_has_room: it bursts, and what it has will last for a while. */
+gboolean tracked_has_room(const Tracked *tracked);
 gboolean tracked_stirs(const Tracked *tracked, int64_t now_us);
 gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
 

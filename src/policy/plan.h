@@ -55,6 +55,8 @@ typedef struct {
     int64_t reclaim_sample_us;        /* the sample the last reclaim was decided on */
     int64_t inflate_since_us;         /* stall detection: since when it has been above its target ... */
     uint64_t inflate_from_bytes;      /* ... and where it was then */
+    bool inflate_timed;               /* ... and it was so for a while before: */
+    uint64_t inflate_bytes_per_s;     /* how fast it inflated then */
     int64_t unsettled_since_us;       /* since when it has been off its allocation, within settle_permille */
     int64_t last_step_us;             /* pacing */
     int64_t override_until_us;        /* somebody else moved its balloon: hands off until then */

@@ -96,6 +96,15 @@ static bool rose_lately(const Beat *beat, size_t i)
            beat->now_us - last_us < beat->params->turn_us;
 }
 
+/* Half of what it has beyond its need is free, no cache: it has risen for something that is over. */
+static bool leaves_unused(const Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, beat->demands[i].need_bytes);
+    return facts->unused_bytes != UNKNOWN && !beat->tracks[i].burst.bursting && facts->unused_bytes > idle / 2 &&
+           idle > beat->demands[i].headroom_bytes;
+}
+
 static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
 {
     if (rose_lately(beat, i))
@@ -175,7 +184,8 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = urgent_step(beat, i, give);
     } else if (wanted->soon_bytes > 0) {
         account = &wanted->soon_bytes;
-        step = give > beat_band(beat, i) && !rose_lately(beat, i) ? urgent_step(beat, i, give) : 0;
+        bool settled = !rose_lately(beat, i) || leaves_unused(beat, i);
+        step = give > beat_band(beat, i) && settled ? urgent_step(beat, i, give) : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
         step = give > beat_band(beat, i) ? calm_step(beat, i, give) : 0;
@@ -195,15 +205,17 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
 }
 
 /* What of a reclaim under way can be counted on: all of it at first, then what its speed so far brings within a
- * second. A donor that is stuck or slow must not keep others from being asked. */
+ * second; its speed is taken anew every few seconds. A donor that is stuck or slow must not keep others from being asked. */
 static uint64_t coming_from(const Beat *beat, size_t i)
 {
     const MoveState *move = &beat->tracks[i].move;
     const uint64_t balloon = beat->servers[i].balloon_bytes;
     uint64_t rest = u64_sub_sat(balloon, beat->rows[i].target_bytes);
     int64_t elapsed_us = beat->now_us - move->inflate_since_us;
-    if (move->inflate_since_us == 0 || elapsed_us < UNDER_WAY_US)
+    if (move->inflate_since_us == 0)
         return rest;
+    if (elapsed_us < UNDER_WAY_US)
+        return move->inflate_timed ? u64_min(move->inflate_bytes_per_s, rest) : rest;
     double moved = (double)u64_sub_sat(move->inflate_from_bytes, balloon);
     double within_a_second = moved * (double)SECOND_US / (double)elapsed_us;
     return within_a_second < (double)rest ? (uint64_t)within_a_second : rest;

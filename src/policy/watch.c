@@ -47,6 +47,7 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
         return;
     }
     if (move->inflate_since_us == 0) {
+        move->inflate_timed = false;
         move->inflate_since_us = now_us;
         move->inflate_from_bytes = facts->balloon_bytes;
         return;
@@ -59,6 +60,8 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
         move->stalled = true;
         demand_distress(&track->demand, facts, params, facts->balloon_bytes, now_us);
     }
+    move->inflate_timed = true;
+    move->inflate_bytes_per_s = u64_from_double(moved * 1e6 / (double)elapsed_us);
     move->inflate_since_us = now_us;
     move->inflate_from_bytes = facts->balloon_bytes;
 }

@@ -284,6 +284,37 @@ static void test_slack_is_refilled_fast(void)
     bench_end(&bench);
 }
 
+/* Donors that have risen a moment ago are left alone, but for what they leave unused of it. */
+static void test_risen_donors(void)
+{
+    static const struct {
+        uint64_t unused_bytes;
+        bool gives;
+    } cases[] = {{UNKNOWN, false}, {20 * MIB, false}, {340 * MIB, true}};
+    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
+        Bench bench;
+        bench_begin(&bench, 100 * MIB);
+        for (int i = 1; i < 3; i++) {
+            rig_sample(&bench.servers[i], 400 * MIB, 40 * MIB, START_US);
+            bench.servers[i].minimum_bytes = 64 * MIB;
+        }
+        look(&bench, 0, 0);
+        decide(&bench);
+        for (int i = 0; i < 10; i++)
+            look(&bench, 0, 5 * MIB);
+        rig_sample(&bench.servers[0], 400 * MIB, 230 * MIB, bench.now_us);
+        for (int i = 1; i < 3; i++) {
+            rig_sample(&bench.servers[i], 400 * MIB, 40 * MIB, bench.now_us);
+            bench.servers[i].unused_bytes = cases[k].unused_bytes;
+            bench.tracks[i].move.last_up_us = bench.now_us - SECOND_US;
+        }
+        decide(&bench);
+        g_assert_false(bench.decision->totals.someone_waits);
+        g_assert_cmpint(bench.decision->totals.reclaiming_bytes > 0, ==, cases[k].gives);
+        bench_end(&bench);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -298,5 +329,6 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/refused", test_refused);
     g_test_add_func("/burst/cache", test_cache);
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
+    g_test_add_func("/burst/risen-donors", test_risen_donors);
     return g_test_run();
 }

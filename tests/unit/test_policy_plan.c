@@ -391,6 +391,29 @@ static void test_stuck_donor(void)
     rig_clear(&rig);
 }
 
+/* One inflates slowly: whether it has just been asked, and may bring all of it, or its speed is only being taken anew. */
+static void test_slow_donor(void)
+{
+    for (int timed = 0; timed < 2; timed++) {
+        Rig rig = rig_new(14 * GIB, 0);
+        rig_add(&rig, 8 * GIB, 2 * GIB, 2 * GIB - MIB);
+        rig_add(&rig, 8 * GIB, 6 * GIB, GIB)->target_bytes = 2 * GIB;
+        rig_add(&rig, 8 * GIB, 6 * GIB, GIB);
+        MoveState *slow = &rig.tracks[1].move;
+        *slow = (MoveState){.boot_count = 1,
+                            .last_down_us = START_US - SECOND_US,
+                            .reclaim_sample_us = START_US,
+                            .inflate_since_us = START_US,
+                            .inflate_from_bytes = 6 * GIB,
+                            .inflate_timed = timed == 1,
+                            .inflate_bytes_per_s = 20 * MIB};
+        const PlanRow *rows = rig_decide(&rig);
+        g_assert_cmpuint(rows[0].short_bytes, >, 100 * MIB);
+        g_assert_cmpint(rows[2].move == MOVE_RECLAIM_URGENT, ==, timed == 1);
+        rig_clear(&rig);
+    }
+}
+
 /* Less than one quantum for each of those who wait: some get one, nothing lies idle. */
 static void test_small_budget(void)
 {
@@ -487,6 +510,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/other-waits", test_other_waits);
     g_test_add_func("/policy/plan/not-taken", test_not_taken);
     g_test_add_func("/policy/plan/stuck-donor", test_stuck_donor);
+    g_test_add_func("/policy/plan/slow-donor", test_slow_donor);
     g_test_add_func("/policy/plan/small-budget", test_small_budget);
     g_test_add_func("/policy/plan/hostile", test_hostile);
     g_test_add_func("/policy/plan/empty", test_empty);
