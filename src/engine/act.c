@@ -275,7 +275,8 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
         hold_pins(row->hold))
         return FALSE;
     gboolean presses = is_pressing(engine, tracked, now_us);
-    if (now_us - tracked->asked_fresh_us < (presses && !tracked_has_room(tracked) ? ASK_PAUSE_US : ASK_LESS_US))
+    if (now_us - tracked->asked_fresh_us <
+        (presses && !tracked_has_room(tracked) ? ASK_PAUSE_US : ASK_LESS_US))
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
@@ -306,7 +307,8 @@ void engine_ask_fresh(Engine *engine)
     for (int pressing = 1; pressing >= 0; pressing--)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
-            if (is_pressing(engine, tracked, now_us) == pressing && wants_fresh(engine, tracked, wanted, now_us))
+            if (is_pressing(engine, tracked, now_us) == pressing &&
+                wants_fresh(engine, tracked, wanted, now_us))
                 ask_now(engine, tracked, now_us);
         }
 }

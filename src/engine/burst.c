@@ -237,8 +237,9 @@ gboolean engine_awaits(const Engine *engine, int64_t now_us)
 {
     for (guint i = 0; i < engine->counted->len; i++) {
         const Tracked *tracked = engine->counted->pdata[i];
-        if ((tracked_stirs(tracked, now_us) || now_us < tracked->burst_until_us) && !tracked_has_room(tracked) &&
-            tracked->asked_fresh_us > tracked->sample_us && now_us - tracked->asked_fresh_us < AWAITED_US)
+        if ((tracked_stirs(tracked, now_us) || now_us < tracked->burst_until_us) &&
+            !tracked_has_room(tracked) && tracked->asked_fresh_us > tracked->sample_us &&
+            now_us - tracked->asked_fresh_us < AWAITED_US)
             return TRUE;
     }
     return FALSE;

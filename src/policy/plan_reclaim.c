@@ -101,8 +101,8 @@ static bool leaves_unused(const Beat *beat, size_t i)
 {
     const ServerFacts *facts = &beat->servers[i];
     uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, beat->demands[i].need_bytes);
-    return facts->unused_bytes != UNKNOWN && !beat->tracks[i].burst.bursting && facts->unused_bytes > idle / 2 &&
-           idle > beat->demands[i].headroom_bytes;
+    return facts->unused_bytes != UNKNOWN && !beat->tracks[i].burst.bursting &&
+           facts->unused_bytes > idle / 2 && idle > beat->demands[i].headroom_bytes;
 }
 
 static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
