@@ -74,12 +74,11 @@ typedef struct {
         overhead_bound_bytes; /* what is counted for its QEMU beyond guest RAM, where the config says auto */
     int64_t overhead_bound_us;
 
-    int statm_fd, stat_fd; /* its process's residency and processor time, kept open; -1: none */
-    int statm_pid;         /* ... that process */
-    clockid_t clock;       /* the kernel's clock of what it uses of the processors ... */
-    gboolean has_clock;    /* ... where there is one; else stat_fd has it */
-    uint64_t
-        read_at_us; /* what it had used when its residency was last read; UNKNOWN: not read, or not known */
+    int statm_fd, stat_fd;    /* its process's residency and processor time, kept open; -1: none */
+    int statm_pid;            /* ... that process */
+    clockid_t clock;          /* the kernel's clock of what it uses of the processors ... */
+    gboolean has_clock;       /* ... where there is one; else stat_fd has it */
+    uint64_t read_at_us;      /* what it had used when its residency was last read; UNKNOWN: not read yet */
     uint64_t processor_us;    /* what it had used when it last stood still ... */
     int64_t processor_at_us;  /* ... then; 0: not looked at yet */
     int64_t awake_until_us;   /* its processors have run a moment ago */
