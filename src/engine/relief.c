@@ -39,7 +39,7 @@ void relief_begin(ReliefEpisode *episode, int64_t since_us, uint64_t goal_bytes)
 {
     if (episode->since_us != 0)
         return;
-    episode->since_us = MAX(since_us, MAX(episode->ended_us, 1));
+    episode->since_us = MAX(MAX(since_us, episode->fine_us), MAX(episode->ended_us, 1));
     episode->granted_us = 0;
     episode->goal_bytes = goal_bytes;
     /* A wait that ended without a grant was no part of what is granted later. */

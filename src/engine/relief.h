@@ -37,12 +37,13 @@ typedef struct {
     uint64_t goal_bytes;
     Rise rise;
     int64_t ended_us;  /* the last wait of this rise */
+    int64_t fine_us;   /* the latest sample that found it with what it needs */
     GPtrArray *paid;   /* (element-type JournalSource) what its grants were paid with */
     GPtrArray *helped; /* (element-type JournalSource) who was asked to give meanwhile, and what */
 } ReliefEpisode;
 
 void relief_clear(ReliefEpisode *episode);
-/* relief_begin: it waits since @since_us (moved to the end of the wait before), until it has @goal_bytes. Nothing while it waits already. */
+/* relief_begin: it waits since @since_us (moved to the end of the wait before, and to fine_us), until it has @goal_bytes. Nothing while it waits already. */
 void relief_begin(ReliefEpisode *episode, int64_t since_us, uint64_t goal_bytes);
 /* relief_granted: @bytes more were sent for. Returns how long it had waited for the first grant of this wait, or -1. */
 int64_t relief_granted(ReliefEpisode *episode, uint64_t bytes, int64_t now_us);

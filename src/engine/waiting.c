@@ -35,6 +35,8 @@ static void look_for_wait(Engine *engine, Tracked *tracked, int64_t now_us)
     gboolean bursts = tracked->track.burst.bursting && demand->need_bytes > has;
     if (squeezed || bursts)
         relief_begin(&tracked->relief, had_enough_us(tracked, now_us), demand->need_bytes);
+    else
+        tracked->relief.fine_us = tracked->facts.sample_us;
 }
 
 static void count_wait(Engine *engine, Tracked *tracked, int64_t now_us)

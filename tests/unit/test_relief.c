@@ -52,11 +52,22 @@ static void test_wait_without_a_grant(void)
     relief_clear(&one);
 }
 
+/* A burst that had room for seconds has waited since it was last seen with enough, not since it began. */
+static void test_had_room_before(void)
+{
+    ReliefEpisode one = {.fine_us = 4000};
+    relief_begin(&one, 1000, 20);
+    g_assert_cmpint(relief_granted(&one, 5, 4080), ==, 80);
+    g_assert_cmpint(one.rise.first_grant_us, ==, 80);
+    relief_clear(&one);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/relief/percentiles", test_percentiles);
     g_test_add_func("/relief/two-waits", test_rise_of_two_waits);
     g_test_add_func("/relief/without-a-grant", test_wait_without_a_grant);
+    g_test_add_func("/relief/had-room", test_had_room_before);
     return g_test_run();
 }
