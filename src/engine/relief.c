@@ -43,10 +43,11 @@ void relief_begin(ReliefEpisode *episode, int64_t since_us, uint64_t goal_bytes)
     episode->granted_us = 0;
     episode->goal_bytes = goal_bytes;
     /* A wait that ended without a grant was no part of what is granted later. */
-    if (episode->rise.waits++ > 0 && episode->rise.first_grant_us >= 0)
-        return;
-    episode->rise.began_us = episode->since_us;
-    episode->rise.first_grant_us = -1;
+    if (episode->rise.waits == 0 || episode->rise.first_grant_us < 0) {
+        episode->rise = (Rise){.began_us = episode->since_us, .first_grant_us = -1};
+        g_clear_pointer(&episode->helped, g_ptr_array_unref);
+    }
+    episode->rise.waits++;
 }
 
 int64_t relief_granted(ReliefEpisode *episode, uint64_t bytes, int64_t now_us)

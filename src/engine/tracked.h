@@ -118,10 +118,10 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
  * tracked_is_due: whether it is awake, and its statistics are older than they may be: because it is blind for bursts, stirs,
  * or was growing like a burst when they were taken. */
 void tracked_woke(Tracked *tracked, int64_t now_us);
-/* tracked_has_room: it bursts, and what it has will last for a while. */
-gboolean tracked_has_room(const Tracked *tracked);
 gboolean tracked_stirs(const Tracked *tracked, int64_t now_us);
 gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
+/* tracked_has_room: it bursts, and what it has will last for a while. */
+gboolean tracked_has_room(const Tracked *tracked);
 
 /* tracked_hear: what its guest's agent says of itself, and when it said so. */
 void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us);

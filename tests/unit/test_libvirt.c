@@ -1,15 +1,14 @@
 /*
- * The libvirt backend against libvirt's own test driver, which needs no hypervisor. Calls that shall hang are held
- * here: this program's definitions come before libvirt's and hand on to them.
+ * The libvirt backend against libvirt's own test driver, which needs no hypervisor. Calls that shall hang are held by
+ * libvirt_gate.
  */
-#include <dlfcn.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
 #include "backend/libvirt.h"
 #include "backend/libvirt_private.h"
+#include "libvirt_gate.h"
 
 #define DEADLINE_US 1000000
 #define PATIENCE_US (DEADLINE_US / 4)
@@ -22,131 +21,6 @@ const char *__tsan_default_suppressions(void)
 {
     return "called_from_lib:libglib-2.0.so.0\n"
            "called_from_lib:libvirt.so.0\n";
-}
-
-/* ---- the held calls */
-
-/* Not GLib's locks: ThreadSanitizer knows these. */
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_open = PTHREAD_COND_INITIALIZER;
-static struct {
-    char hung[64]; /* glob of names; empty: none */
-    gboolean daemon_hung;
-    gboolean refuse_open;
-    unsigned waiting; /* calls that are held now */
-    unsigned period_zero, period_set, target_calls, bulk_calls;
-} gate;
-
-static void *next_of(const char *name)
-{
-    void *symbol = dlsym(RTLD_NEXT, name);
-    g_assert_nonnull(symbol);
-    return symbol;
-}
-
-static gboolean is_hung(const char *name)
-{
-    return gate.daemon_hung || (gate.hung[0] && g_pattern_match_simple(gate.hung, name));
-}
-
-/* One waits as if in QEMU; with @nowait the next ones are told that it is busy, as libvirt does. */
-static void pass(const char *name, gboolean nowait)
-{
-    pthread_mutex_lock(&gate_lock);
-    if (is_hung(name) && (gate.waiting == 0 || !nowait || gate.daemon_hung)) {
-        gate.waiting++;
-        while (is_hung(name))
-            pthread_cond_wait(&gate_open, &gate_lock);
-        gate.waiting--;
-    }
-    pthread_mutex_unlock(&gate_lock);
-}
-
-static void set_gate(const char *hung, gboolean daemon_hung, gboolean refuse_open)
-{
-    pthread_mutex_lock(&gate_lock);
-    g_strlcpy(gate.hung, hung, sizeof gate.hung);
-    gate.daemon_hung = daemon_hung;
-    gate.refuse_open = refuse_open;
-    pthread_cond_broadcast(&gate_open);
-    pthread_mutex_unlock(&gate_lock);
-}
-
-static unsigned count(const unsigned *counter)
-{
-    pthread_mutex_lock(&gate_lock);
-    unsigned value = *counter;
-    pthread_mutex_unlock(&gate_lock);
-    return value;
-}
-
-static void count_up(unsigned *counter)
-{
-    pthread_mutex_lock(&gate_lock);
-    (*counter)++;
-    pthread_mutex_unlock(&gate_lock);
-}
-
-int virDomainListGetStats(virDomainPtr *doms, unsigned int stats, virDomainStatsRecordPtr **ret,
-                          unsigned int flags)
-{
-    int (*next)(virDomainPtr *, unsigned int, virDomainStatsRecordPtr **, unsigned int) =
-        next_of("virDomainListGetStats");
-    if (doms[0] && doms[1])
-        count_up(&gate.bulk_calls);
-    for (virDomainPtr *one = doms; *one; one++)
-        pass(virDomainGetName(*one), (flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) != 0);
-    return next(doms, stats, ret, flags);
-}
-
-int virDomainMemoryStats(virDomainPtr domain, virDomainMemoryStatPtr stats, unsigned int n,
-                         unsigned int flags)
-{
-    int (*next)(virDomainPtr, virDomainMemoryStatPtr, unsigned int, unsigned int) =
-        next_of("virDomainMemoryStats");
-    pass(virDomainGetName(domain), FALSE);
-    return next(domain, stats, n, flags);
-}
-
-int virDomainSetMemoryFlags(virDomainPtr domain, unsigned long kib, unsigned int flags)
-{
-    int (*next)(virDomainPtr, unsigned long, unsigned int) = next_of("virDomainSetMemoryFlags");
-    count_up(&gate.target_calls);
-    pass(virDomainGetName(domain), FALSE);
-    return next(domain, kib, flags);
-}
-
-/* The test driver has no polling and no jobs. */
-int virDomainSetMemoryStatsPeriod(virDomainPtr domain, int period, unsigned int flags)
-{
-    count_up(period ? &gate.period_set : &gate.period_zero);
-    return 0;
-}
-
-int virDomainGetControlInfo(virDomainPtr domain, virDomainControlInfoPtr info, unsigned int flags)
-{
-    pthread_mutex_lock(&gate_lock);
-    gboolean occupied = is_hung(virDomainGetName(domain)) && gate.waiting > 0;
-    pthread_mutex_unlock(&gate_lock);
-    *info = (virDomainControlInfo){.state = occupied ? VIR_DOMAIN_CONTROL_OCCUPIED : VIR_DOMAIN_CONTROL_OK,
-                                   .stateTime = occupied ? 1000 : 0};
-    return 0;
-}
-
-int virConnectGetLibVersion(virConnectPtr conn, unsigned long *version)
-{
-    int (*next)(virConnectPtr, unsigned long *) = next_of("virConnectGetLibVersion");
-    pass("", FALSE);
-    return next(conn, version);
-}
-
-virConnectPtr virConnectOpen(const char *uri)
-{
-    virConnectPtr (*next)(const char *) = next_of("virConnectOpen");
-    pthread_mutex_lock(&gate_lock);
-    gboolean refuse = gate.refuse_open;
-    pthread_mutex_unlock(&gate_lock);
-    return next(refuse ? "qemu+unix:///system?socket=/nonexistent/socket" : uri);
 }
 
 /* ---- a backend and what it said */
@@ -198,7 +72,7 @@ static void run_for(unsigned ms)
 
 static void rig_end(Rig *rig)
 {
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     backend_free(rig->backend);
     virConnectClose(rig->conn);
     run_for(50);
@@ -387,7 +261,7 @@ static void test_hung_server(void)
     g_autofree char *other = g_strdup(server(&rig, "test")->id);
 
     run_for(510);
-    set_gate("hung", FALSE, FALSE);
+    gate_set("hung", FALSE, FALSE);
     look(&rig);
     g_assert_no_error(rig.error);
     g_assert_cmpfloat(rig.took_ms, >=, PATIENCE_US / 1000 - 1);
@@ -400,23 +274,48 @@ static void test_hung_server(void)
     look(&rig);
     g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
     g_assert_false(server(&rig, "hung")->responsive);
-    unsigned held = count(&gate.waiting);
+    unsigned held = gate_count(&gate.waiting);
     for (int i = 0; i < 5; i++)
         look(&rig);
-    g_assert_cmpuint(count(&gate.waiting), ==, held);
+    g_assert_cmpuint(gate_count(&gate.waiting), ==, held);
 
-    unsigned calls = count(&gate.target_calls);
+    unsigned calls = gate_count(&gate.target_calls);
     set_target(&rig, id, 256 * MIB);
     g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
     g_assert_nonnull(strstr(rig.done_error->message, "hung"));
-    g_assert_cmpuint(count(&gate.target_calls), ==, calls);
+    g_assert_cmpuint(gate_count(&gate.target_calls), ==, calls);
     set_target(&rig, other, 4 * GIB);
     g_assert_no_error(rig.done_error);
 
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     UNTIL((look(&rig), server(&rig, "hung")->responsive));
     set_target(&rig, id, 256 * MIB);
     g_assert_no_error(rig.done_error);
+    rig_end(&rig);
+}
+
+/* What events tell is not asked for at every look, and handles are kept. */
+static void test_lists_on_news(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    add_domain(&rig, "one");
+    connect_and_look(&rig);
+    look_at_all(&rig); /* the events of its start have been heard by now */
+    look_at_all(&rig);
+    unsigned lists = gate_count(&gate.lists), lookups = gate_count(&gate.lookups);
+    unsigned bulk = gate_count(&gate.bulk_calls);
+    for (int i = 0; i < 6; i++)
+        look_at_all(&rig);
+    g_assert_cmpuint(gate_count(&gate.bulk_calls), ==, bulk + 6);
+    /* One for the 5 s that may be over, and one for each other lane that has not met these servers. */
+    g_assert_cmpuint(gate_count(&gate.lists), <=, lists + 3);
+    g_assert_cmpuint(gate_count(&gate.lookups), <=, lookups + 4); /* two servers, two other lanes */
+    g_string_truncate(rig.events, 0);
+    add_domain(&rig, "two");
+    UNTIL(strstr(rig.events->str, "started"));
+    look(&rig);
+    g_assert_nonnull(server(&rig, "two"));
     rig_end(&rig);
 }
 
@@ -434,24 +333,24 @@ static void test_glance(void)
     unsigned bulk;
     do {
         look_at_all(&rig);
-        bulk = count(&gate.bulk_calls);
+        bulk = gate_count(&gate.bulk_calls);
         set_target(&rig, other, 4 * GIB);
         look(&rig);
         g_assert_cmpuint(server(&rig, "test")->balloon_bytes, ==, 4 * GIB);
-        set_gate("hung", FALSE, FALSE);
+        gate_set("hung", FALSE, FALSE);
         set_target(&rig, other, 5 * GIB);
         look(&rig);
-        set_gate("", FALSE, FALSE);
-    } while (count(&gate.bulk_calls) != bulk);
+        gate_set("", FALSE, FALSE);
+    } while (gate_count(&gate.bulk_calls) != bulk);
     g_assert_no_error(rig.error);
     g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
     g_assert_cmpuint(server(&rig, "test")->balloon_bytes, ==, 5 * GIB);
-    set_gate("hung", FALSE, FALSE);
+    gate_set("hung", FALSE, FALSE);
     UNTIL((look(&rig), !server(&rig, "hung")->responsive));
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     UNTIL((look(&rig), server(&rig, "hung")->responsive));
     look_at_all(&rig);
-    g_assert_cmpuint(count(&gate.bulk_calls), >, bulk); /* whole looks come all the same */
+    g_assert_cmpuint(gate_count(&gate.bulk_calls), >, bulk); /* whole looks come all the same */
     rig_end(&rig);
 }
 
@@ -476,12 +375,12 @@ static void test_many_hung(void)
     }
     connect_and_look(&rig);
     g_assert_cmpuint(rig.servers->len, ==, 15);
-    set_gate("hung-*", FALSE, FALSE);
+    gate_set("hung-*", FALSE, FALSE);
     UNTIL((look(&rig), only_test_answers(&rig)));
-    g_assert_cmpuint(count(&gate.waiting), <=, 12); /* libvirtd's workers are not ours alone */
+    g_assert_cmpuint(gate_count(&gate.waiting), <=, 12); /* libvirtd's workers are not ours alone */
     look(&rig);
     g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     UNTIL((look(&rig), server(&rig, "hung-00")->responsive && server(&rig, "hung-13")->responsive));
     rig_end(&rig);
 }
@@ -492,7 +391,7 @@ static void test_hung_from_the_start(void)
     static const char *const globs[] = {"hung-*", NULL};
     LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US, .servers = globs};
     Rig rig;
-    set_gate("hung-*", FALSE, FALSE);
+    gate_set("hung-*", FALSE, FALSE);
     rig_begin_with(&rig, &options);
     add_domain(&rig, "hung-1");
     add_domain(&rig, "hung-2");
@@ -520,7 +419,7 @@ static void test_target_deadline(void)
     rig_begin(&rig);
     connect_and_look(&rig);
     g_autofree char *id = g_strdup(server(&rig, "test")->id);
-    set_gate("test", FALSE, FALSE);
+    gate_set("test", FALSE, FALSE);
     int64_t start_us = g_get_monotonic_time();
     set_target(&rig, id, GIB);
     g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
@@ -530,7 +429,7 @@ static void test_target_deadline(void)
     look(&rig);
     g_assert_false(server(&rig, "test")->responsive);
     unsigned dones = rig.dones;
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     UNTIL((look(&rig), server(&rig, "test")->responsive));
     g_assert_cmpuint(rig.dones, ==, dones); /* the late answer was dropped */
     rig_end(&rig);
@@ -542,11 +441,11 @@ static void test_superseded(void)
     rig_begin(&rig);
     connect_and_look(&rig);
     g_autofree char *id = g_strdup(server(&rig, "test")->id);
-    unsigned calls = count(&gate.target_calls);
+    unsigned calls = gate_count(&gate.target_calls);
     for (int i = 1; i <= 5; i++)
         rig.backend->ops->set_target(rig.backend, id, (uint64_t)i * GIB, done, &rig);
     UNTIL(rig.dones == 5);
-    g_assert_cmpuint(count(&gate.target_calls), <=,
+    g_assert_cmpuint(gate_count(&gate.target_calls), <=,
                      calls + 2); /* the first one, where nothing was under way */
     look(&rig);
     g_assert_cmpuint(server(&rig, "test")->balloon_bytes, ==, 5 * GIB);
@@ -559,21 +458,21 @@ static void test_fresh(void)
     rig_begin(&rig);
     connect_and_look(&rig);
     g_autofree char *id = g_strdup(server(&rig, "test")->id);
-    UNTIL(count(&gate.period_set) > 0); /* it was off */
+    UNTIL(gate_count(&gate.period_set) > 0); /* it was off */
     run_for(30);
-    unsigned zero = count(&gate.period_zero), set = count(&gate.period_set);
+    unsigned zero = gate_count(&gate.period_zero), set = gate_count(&gate.period_set);
     rig.backend->ops->ask_fresh(rig.backend, id, done, &rig);
     UNTIL(rig.dones == 1);
     g_assert_no_error(rig.done_error);
-    g_assert_cmpuint(count(&gate.period_zero), ==, zero + 1);
-    g_assert_cmpuint(count(&gate.period_set), ==, set + 1);
+    g_assert_cmpuint(gate_count(&gate.period_zero), ==, zero + 1);
+    g_assert_cmpuint(gate_count(&gate.period_set), ==, set + 1);
     rig_end(&rig);
 }
 
 static void test_read_only(void)
 {
     LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US, .read_only = TRUE};
-    unsigned set = count(&gate.period_set);
+    unsigned set = gate_count(&gate.period_set);
     Rig rig;
     rig_begin_with(&rig, &options);
     connect_and_look(&rig);
@@ -581,7 +480,7 @@ static void test_read_only(void)
     rig.backend->ops->ask_fresh(rig.backend, server(&rig, "test")->id, done, &rig);
     UNTIL(rig.dones == 1);
     g_assert_error(rig.done_error, AEROSTAT_ERROR, AEROSTAT_ERROR_DENIED);
-    g_assert_cmpuint(count(&gate.period_set), ==, set);
+    g_assert_cmpuint(gate_count(&gate.period_set), ==, set);
     rig_end(&rig);
 }
 
@@ -590,12 +489,12 @@ static void test_daemon_hung(void)
     Rig rig;
     rig_begin(&rig);
     connect_and_look(&rig);
-    set_gate("", TRUE, FALSE);
+    gate_set("", TRUE, FALSE);
     look_at_all(&rig);
     g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
     look(&rig);
     g_assert_cmpfloat(rig.took_ms, <, PATIENCE_US / 1000);
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     UNTIL((look(&rig), rig.error == NULL));
     g_assert_true(server(&rig, "test")->responsive); /* nobody was blamed for it */
     rig_end(&rig);
@@ -605,7 +504,7 @@ static void test_connection_comes_later(void)
 {
     LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US};
     Rig rig;
-    set_gate("", FALSE, TRUE);
+    gate_set("", FALSE, TRUE);
     rig = (Rig){.backend = libvirt_backend_new(&options), .events = g_string_new(NULL)};
     rig.backend->on_event = on_event;
     rig.backend->on_event_data = &rig;
@@ -616,7 +515,7 @@ static void test_connection_comes_later(void)
     look(&rig);
     g_assert_error(rig.error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE);
     g_assert_nonnull(strstr(rig.error->message, "/nonexistent/socket"));
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     rig.conn = virConnectOpen("test:///default");
     UNTIL(strstr(rig.events->str, " connected"));
     look(&rig);
@@ -629,16 +528,16 @@ static void test_freed_while_busy(void)
     Rig rig;
     rig_begin(&rig);
     connect_and_look(&rig);
-    set_gate("test", FALSE, FALSE);
+    gate_set("test", FALSE, FALSE);
     rig.backend->ops->observe(rig.backend, observed, &rig);
     rig.backend->ops->set_target(rig.backend, server(&rig, "test")->id, GIB, done, &rig);
     rig.backend->ops->set_target(rig.backend, server(&rig, "test")->id, 2 * GIB, done, &rig);
-    UNTIL(count(&gate.waiting) > 0);
+    UNTIL(gate_count(&gate.waiting) > 0);
     unsigned answers = rig.answers, dones = rig.dones;
     backend_free(rig.backend);
     rig.backend = NULL;
     run_for(20);
-    set_gate("", FALSE, FALSE);
+    gate_set("", FALSE, FALSE);
     run_for(100);
     g_assert_cmpuint(rig.answers, ==, answers);
     g_assert_cmpuint(rig.dones, ==, dones);
@@ -655,6 +554,7 @@ int main(int argc, char **argv)
     g_test_add_func("/libvirt/filter-and-names", test_filter_and_names);
     g_test_add_func("/libvirt/shared-observation", test_shared_observation);
     g_test_add_func("/libvirt/hung-server", test_hung_server);
+    g_test_add_func("/libvirt/lists-on-news", test_lists_on_news);
     g_test_add_func("/libvirt/glance", test_glance);
     g_test_add_func("/libvirt/many-hung", test_many_hung);
     g_test_add_func("/libvirt/hung-from-the-start", test_hung_from_the_start);

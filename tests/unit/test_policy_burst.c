@@ -261,23 +261,29 @@ static void test_cache(void)
     }
 }
 
+/* The first server has grown by 50 MiB; the two others use a tenth of what they have. */
+static void bench_begin_beside_donors(Bench *bench)
+{
+    bench_begin(bench, 100 * MIB);
+    for (int i = 1; i < 3; i++) {
+        rig_sample(&bench->servers[i], 400 * MIB, 40 * MIB, START_US);
+        bench->servers[i].minimum_bytes = 64 * MIB;
+    }
+    look(bench, 0, 0);
+    decide(bench);
+    for (int i = 0; i < 10; i++)
+        look(bench, 0, 5 * MIB);
+    rig_sample(&bench->servers[0], 400 * MIB, 230 * MIB, bench->now_us);
+    for (int i = 1; i < 3; i++)
+        rig_sample(&bench->servers[i], 400 * MIB, 40 * MIB, bench->now_us);
+}
+
 /* While somebody bursts donors give at full speed, although nobody waits yet. */
 static void test_slack_is_refilled_fast(void)
 {
     Bench bench;
-    bench_begin(&bench, 100 * MIB);
+    bench_begin_beside_donors(&bench);
     bench.params.pace_bytes_per_s = MIB;
-    for (int i = 1; i < 3; i++) {
-        rig_sample(&bench.servers[i], 400 * MIB, 40 * MIB, START_US);
-        bench.servers[i].minimum_bytes = 64 * MIB;
-    }
-    look(&bench, 0, 0);
-    decide(&bench);
-    for (int i = 0; i < 10; i++)
-        look(&bench, 0, 5 * MIB);
-    rig_sample(&bench.servers[0], 400 * MIB, 230 * MIB, bench.now_us);
-    for (int i = 1; i < 3; i++)
-        rig_sample(&bench.servers[i], 400 * MIB, 40 * MIB, bench.now_us);
     decide(&bench);
     g_assert_false(bench.decision->totals.someone_waits);
     g_assert_cmpuint(bench.decision->totals.reclaiming_bytes, >, 50 * MIB);
@@ -293,18 +299,8 @@ static void test_risen_donors(void)
     } cases[] = {{UNKNOWN, false}, {20 * MIB, false}, {340 * MIB, true}};
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
         Bench bench;
-        bench_begin(&bench, 100 * MIB);
+        bench_begin_beside_donors(&bench);
         for (int i = 1; i < 3; i++) {
-            rig_sample(&bench.servers[i], 400 * MIB, 40 * MIB, START_US);
-            bench.servers[i].minimum_bytes = 64 * MIB;
-        }
-        look(&bench, 0, 0);
-        decide(&bench);
-        for (int i = 0; i < 10; i++)
-            look(&bench, 0, 5 * MIB);
-        rig_sample(&bench.servers[0], 400 * MIB, 230 * MIB, bench.now_us);
-        for (int i = 1; i < 3; i++) {
-            rig_sample(&bench.servers[i], 400 * MIB, 40 * MIB, bench.now_us);
             bench.servers[i].unused_bytes = cases[k].unused_bytes;
             bench.tracks[i].move.last_up_us = bench.now_us - SECOND_US;
         }
