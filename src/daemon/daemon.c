@@ -128,7 +128,11 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     g_autoptr(Store) store = open_store(config, config_path, error);
     if (!store)
         return FALSE;
-    EngineOptions options = {.config = config, .store = store, .mode = starting_mode(config, store)};
+    /* Beside the socket: there it lives as long as the host runs, and so do guests. */
+    g_autofree char *folder = g_path_get_dirname(config->control_socket);
+    g_autofree char *promises = g_build_filename(folder, "promises", NULL);
+    EngineOptions options = {
+        .config = config, .store = store, .promises = promises, .mode = starting_mode(config, store)};
     engine = engine_new(&options);
     /* What waits in the login for a hash is refused at the end, and that is still counted. */
     g_autoptr(Refusals) refusals = refusals_new();

@@ -101,6 +101,27 @@ static void answered(Request *request, Tracked *tracked, const GError *error, in
     }
 }
 
+void engine_no_promises(Engine *engine, const GError *error)
+{
+    if (engine->promises_fail)
+        return;
+    engine->promises_fail = TRUE;
+    g_autofree char *text = g_strdup_printf(
+        "If this daemon is killed, the next one will not know which raises were under way: %s",
+        error->message);
+    engine_note(engine, text);
+}
+
+/* Before it is sent: what comes after a killed daemon must know of it. */
+static void promise(Engine *engine, const Tracked *tracked, uint64_t bytes)
+{
+    g_autoptr(GError) error = NULL;
+    const EngineBackend *known = engine_backend_of(engine, tracked->backend);
+    if (bytes > u64_min(tracked->facts.balloon_bytes, tracked->facts.target_bytes) &&
+        !promises_note(engine->promises, known->uri, tracked->latest->id, bytes, &error))
+        engine_no_promises(engine, error);
+}
+
 static void on_target_set(Backend *backend, const char *id, const GError *error, gpointer user_data)
 {
     Request *request = user_data;
@@ -110,6 +131,9 @@ static void on_target_set(Backend *backend, const char *id, const GError *error,
         tracked->busy = FALSE;
         answered(request, tracked, error, g_get_monotonic_time());
     }
+    const EngineBackend *known = engine_backend_of(engine, request->backend);
+    if (known && !outcome_unknown(error))
+        promises_kept(engine->promises, known->uri, request->id);
     gboolean moved = tracked && (!error || outcome_unknown(error));
     if (request->sources && moved)
         journal_spent(engine->journal, tracked->latest->id, tracked->latest->name, request->sources);
@@ -140,6 +164,7 @@ static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, Jo
     tracked->asked_bytes = row->target_bytes;
     if (row->move == MOVE_NUDGE)
         tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
+    promise(engine, tracked, row->target_bytes);
     entry->sent_us = g_get_real_time();
     engine_note_sent(engine, tracked, entry, g_get_monotonic_time());
     /* May answer at once: the request is not ours any more. */

@@ -58,8 +58,10 @@ static void take_server(Engine *engine, EngineBackend *known, BackendServer *fac
     }
     uint64_t returned = tracked_take(tracked, facts, now_us, engine->wall_s());
     journal_returned(engine->journal, tracked->latest->id, tracked->latest->name, returned);
-    if (is_new)
-        load_settings(engine, tracked);
+    if (!is_new)
+        return;
+    load_settings(engine, tracked);
+    tracked_inherit(tracked, promises_open_bytes(engine->promises, known->uri, tracked->latest->id), now_us);
 }
 
 static void take_observation(Engine *engine, EngineBackend *known, GPtrArray *observed)
@@ -76,6 +78,7 @@ static void take_observation(Engine *engine, EngineBackend *known, GPtrArray *ob
         Tracked *tracked = engine->servers->pdata[i - 1];
         if (tracked->backend != known->backend || tracked->seen)
             continue;
+        promises_kept(engine->promises, known->uri, tracked->latest->id);
         g_hash_table_remove(known->by_id, tracked->latest->id);
         g_ptr_array_remove(engine->counted, tracked); /* what looks at it between beats must not find it */
         g_ptr_array_remove_index_fast(engine->servers, i - 1);

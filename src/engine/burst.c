@@ -141,7 +141,7 @@ static void gather(Engine *engine, int64_t now_us)
                       now_us);
         uint64_t rss = tracked->track.burst.looked_bytes;
         if (tracked->track.burst.looked_us == now_us && rss != UNKNOWN)
-            tracked->facts.resident_bytes = tracked_resident(tracked, rss);
+            tracked->facts.resident_bytes = tracked_resident(tracked, rss, tracked->facts.overhead_bytes);
         Demand demand = tracked->decided ? tracked->demand : (Demand){.known = false};
         g_ptr_array_add(looking->servers, tracked);
         g_array_append_val(looking->facts, tracked->facts);

@@ -260,6 +260,14 @@ static void backend_entry_free(gpointer data)
     g_free(known);
 }
 
+static void open_promises(Engine *engine, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    engine->promises = promises_open(path, &error);
+    if (error)
+        engine_no_promises(engine, error);
+}
+
 Engine *engine_new(const EngineOptions *options)
 {
     Engine *engine = g_new0(Engine, 1);
@@ -290,6 +298,7 @@ Engine *engine_new(const EngineOptions *options)
     engine->host.first_grant_p50_us = engine->host.first_grant_p99_us = UNKNOWN;
     engine->host.pressure_some_avg10 = -1;
     engine->started_us = g_get_monotonic_time();
+    open_promises(engine, options->promises);
     if (engine->store) {
         engine->chronicle = chronicle_new(engine->store);
         reservations_load(engine);
@@ -320,6 +329,7 @@ void engine_free(Engine *engine)
     g_ptr_array_unref(engine->reservations);
     g_ptr_array_unref(engine->records);
     chronicle_free(engine->chronicle);
+    promises_free(engine->promises);
     g_array_unref(engine->facts);
     g_array_unref(engine->tracks);
     g_free(engine->proc);

@@ -57,6 +57,7 @@ typedef struct {
     const Config *config; /* borrowed for the engine's life */
     Store *store;         /* (nullable) borrowed; NULL keeps settings in memory only */
     const char *proc;     /* "/proc" when NULL */
+    const char *promises; /* (nullable) the file of raises under way; NULL: none outlives the daemon */
     Mode mode;            /* to start in */
     /* For tests, which have less time than guests; 0 and NULL for the daemon's own. */
     const PolicyParams *params;

@@ -1,6 +1,7 @@
 /* The engine's inside, shared by its decisions (engine.c), its loop (beat.c) and its hands (act.c). */
 #pragma once
 #include "engine/engine.h"
+#include "engine/promise.h"
 #include "engine/relief.h"
 
 /* Between two beats: who bursts now; kept so that a look allocates nothing. */
@@ -15,6 +16,8 @@ struct Engine {
     const Config *config;
     Store *store;
     char *proc;
+    Promises *promises;
+    gboolean promises_fail; /* and that has been said */
     TrackedDefaults defaults;
     GPtrArray *backends; /* EngineBackend */
     GPtrArray *servers;  /* Tracked, sorted by name */
@@ -75,6 +78,8 @@ void engine_measure_relief(Engine *engine, int64_t now_us);
 void engine_note_sent(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us);
 /* act.c: sends a grant that was decided on residency alone. */
 void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, int64_t now_us);
+/* act.c: the file of raises under way cannot be written; said once. */
+void engine_no_promises(Engine *engine, const GError *error);
 /* act.c: carries out the newest decision. */
 void engine_act(Engine *engine, int64_t now_us);
 /* act.c: asks the guests that move or wait for fresh statistics. */

@@ -193,7 +193,7 @@ static void adopt(Tracked *tracked, const BackendServer *facts, int64_t now_us, 
 {
     uint64_t low = u64_min(facts->balloon_bytes, tracked->adopt_balloon_bytes);
     uint64_t high = u64_max(facts->balloon_bytes, tracked->adopt_balloon_bytes);
-    tracked->target_bytes = facts->balloon_bytes;
+    tracked->target_bytes = u64_max(facts->balloon_bytes, tracked->unsure ? tracked->target_bytes : 0);
     if (high - low > ADOPT_NEAR_BYTES || !facts->responsive) {
         tracked->adopted_us = now_us;
         tracked->adopt_balloon_bytes = facts->balloon_bytes;
@@ -301,7 +301,7 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
 void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us)
 {
     tracked->target_bytes = bytes;
-    tracked->unsure = FALSE;
+    tracked->unsure = tracked->adopting = FALSE;
     tracked->refusals = 0;
     tracked->retry_us = 0;
     if (move == MOVE_NUDGE)
@@ -322,6 +322,13 @@ void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_
     tracked->unsure = TRUE;
     tracked->unsure_move = move;
     tracked_refused(tracked, now_us);
+}
+
+void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us)
+{
+    bytes = u64_min(bytes, tracked->latest->maximum_bytes);
+    if (bytes > tracked->latest->balloon_bytes)
+        tracked_uncertain(tracked, MOVE_GRANT_NEED, bytes, now_us);
 }
 
 void tracked_observe_reset(Tracked *tracked)
@@ -345,7 +352,8 @@ void tracked_adopt(Tracked *tracked, int64_t now_us)
 
 gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us)
 {
-    return tracked->unsure && !tracked->busy && tracked->booted && tracked->latest->responsive &&
+    bool known_up = !tracked->adopting || tracked->adopt_answered;
+    return tracked->unsure && !tracked->busy && tracked->booted && known_up && tracked->latest->responsive &&
            tracked->latest->power == POWER_RUNNING && tracked->facts.fixed == FIXED_NO &&
            now_us >= tracked->retry_us;
 }
@@ -384,12 +392,24 @@ static uint64_t measured_overhead(const Tracked *tracked)
                                                       : tracked->latest->overhead_bytes;
 }
 
-uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes)
+/* The largest target that may be in force. */
+static uint64_t target_at_most(const Tracked *tracked)
 {
+    return tracked->busy ? u64_max(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes;
+}
+
+uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes, uint64_t overhead_bytes)
+{
+    const BackendServer *latest = tracked->latest;
     if (rss_bytes == UNKNOWN)
         return UNKNOWN;
-    /* QEMU grows between two measurements: what is beyond all of the guest's RAM is its own, see surely_overhead(). */
-    return u64_min(u64_sub_sat(rss_bytes, measured_overhead(tracked)), tracked->latest->maximum_bytes);
+    /* QEMU grows between two measurements: what is beyond all of the guest's RAM is its own, see surely_overhead(); and what is
+     * beyond the guest's share may be, as far as it is counted as overhead already. */
+    uint64_t resident = u64_sub_sat(rss_bytes, measured_overhead(tracked));
+    uint64_t given = u64_max(latest->balloon_bytes, target_at_most(tracked));
+    if (resident > given)
+        resident = u64_max(given, u64_sub_sat(rss_bytes, overhead_bytes));
+    return u64_min(resident, latest->maximum_bytes);
 }
 
 /* What can be no guest's RAM, whatever was measured or configured. */
@@ -539,7 +559,9 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
     const BackendServer *latest = tracked->latest;
     gboolean known = tracked->sample_us != 0;
     FixedReason fixed = fixed_now(tracked, now_us);
-    uint64_t resident = tracked_resident(tracked, latest->pid > 0 ? latest->resident_bytes : UNKNOWN);
+    uint64_t overhead = tracked_overhead(tracked, defaults);
+    uint64_t resident =
+        tracked_resident(tracked, latest->pid > 0 ? latest->resident_bytes : UNKNOWN, overhead);
     /* A guest that boots may be nudged, but not while nothing can come of it. */
     gboolean mute = !latest->responsive || latest->power != POWER_RUNNING;
     gboolean waits = tracked->unsure || tracked->adopting || now_us < tracked->retry_us;
@@ -550,10 +572,9 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .fixed = fixed,
         .hold = hold_now(tracked, fixed),
         .balloon_bytes = latest->balloon_bytes,
-        .target_bytes =
-            tracked->busy ? u64_max(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes,
+        .target_bytes = target_at_most(tracked),
         .resident_bytes = resident,
-        .overhead_bytes = tracked_overhead(tracked, defaults),
+        .overhead_bytes = overhead,
         .boot_count = tracked->boot_count,
         .sample_us = tracked->sample_us,
         .sample_balloon_bytes = tracked->sample_balloon_bytes,

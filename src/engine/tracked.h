@@ -138,11 +138,13 @@ typedef struct {
  *   tracked_refused:  it is not, and is not tried again for a while, longer each time
  *   tracked_uncertain: it may or may not be, or may come to be: the larger counts, and nothing else is asked, until
  *                      tracked_wants_confirmation() and a target that was accepted
+ *   tracked_inherit:  a daemon that is gone asked for @bytes and heard nothing; 0: it did not
  *   tracked_adopt:    the same without asking: what its balloon comes to stand at is taken for the target
  */
 void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
 void tracked_refused(Tracked *tracked, int64_t now_us);
 void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
+void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us);
 void tracked_adopt(Tracked *tracked, int64_t now_us);
 gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us);
 
@@ -154,8 +156,9 @@ void tracked_manage_reset(Tracked *tracked);
 /* tracked_facts: what the policy is to see now. @reachable: its backend is connected. */
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us);
 
-/* tracked_resident: what of @rss_bytes (or UNKNOWN) is guest RAM. */
-uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes);
+/* tracked_resident: what of @rss_bytes (or UNKNOWN) is guest RAM, with @overhead_bytes counted besides: together never less than
+ * @rss_bytes, and more than balloon or target only as far as it must be. */
+uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes, uint64_t overhead_bytes);
 
 /* Whether it takes part in the account at all: running in some way. */
 gboolean tracked_counts(const Tracked *tracked);

@@ -48,7 +48,8 @@ typedef struct Manager Manager;
 typedef struct {
     const char *name;
     const char *title; /* for people, one line */
-    Manager *(*make)(const Scenario *scenario);
+    /* @promises: (array length=n) borrowed, outlives the manager: what it keeps of raises under way, in bytes; 0 = none. */
+    Manager *(*make)(const Scenario *scenario, uint64_t *promises);
     /* @wishes: (array length=n): zeroed. */
     BeatEnd (*beat)(Manager *manager, const Seen *seen, guint n, int64_t now_us, Wish *wishes);
     /* (nullable) what became of a wish for a target */

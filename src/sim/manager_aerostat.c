@@ -21,6 +21,7 @@ struct Manager {
     TrackedTimes times;
     TrackedDefaults defaults;
     guint n;
+    uint64_t *promises; /* borrowed; in the place of src/engine/promise.h */
     Tracked **tracked;
     PlanRow *asked_rows; /* of the requests under way */
     ServerFacts *asked_facts;
@@ -39,10 +40,11 @@ struct Manager {
     gpointer on_decision_data;
 };
 
-static Manager *make(const Scenario *scenario)
+static Manager *make(const Scenario *scenario, uint64_t *promises)
 {
     Manager *manager = g_new0(Manager, 1);
     manager->scenario = scenario;
+    manager->promises = promises;
     manager->times = tracked_times_default();
     manager->defaults.weight = 100;
     manager->defaults.overhead.is_auto = TRUE;
@@ -136,6 +138,8 @@ static void wish_fresh(Manager *manager, guint i, bool wanted, int64_t now_us, W
 static void ask(Manager *manager, guint i, const PlanRow *row, Wish *wish)
 {
     Tracked *tracked = manager->tracked[i];
+    if (row->target_bytes > u64_min(tracked->facts.balloon_bytes, tracked->facts.target_bytes))
+        manager->promises[i] = row->target_bytes;
     manager->asked_rows[i] = *row;
     manager->asked_facts[i] = tracked->facts;
     manager->asked_boots[i] = tracked->boot_count;
@@ -182,7 +186,10 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
     int64_t now_us = world_us + CLOCK_EPOCH_US;
     for (guint i = 0; i < n; i++) {
         Tracked *tracked = manager->tracked[i];
+        bool is_new = tracked->latest == NULL;
         tracked_take(tracked, observe(&seen[i]), now_us, WALL_EPOCH_S + world_us / SECOND_US);
+        if (is_new)
+            tracked_inherit(tracked, manager->promises[i], now_us);
         tracked->processor_at_us = now_us;
         if (!seen[i].idle)
             tracked_woke(tracked, now_us);
@@ -212,6 +219,8 @@ static void replied(Manager *manager, guint i, Reply reply, int64_t world_us)
     Tracked *tracked = manager->tracked[i];
     const PlanRow *row = &manager->asked_rows[i];
     tracked->busy = FALSE;
+    if (reply != REPLY_TIMEOUT)
+        manager->promises[i] = 0;
     if (reply == REPLY_TIMEOUT || manager->asked_boots[i] != tracked->boot_count) {
         tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
         plan_uncertain(&tracked->track.move, now_us);
@@ -266,7 +275,8 @@ static void grant_bursts(Manager *manager, guint n, int64_t now_us, Wish *wishes
         tracked_facts(tracked, &manager->defaults, TRUE, now_us);
         const BurstState *burst = &tracked->track.burst;
         if (burst->looked_us == now_us && burst->looked_bytes != UNKNOWN)
-            tracked->facts.resident_bytes = tracked_resident(tracked, burst->looked_bytes);
+            tracked->facts.resident_bytes =
+                tracked_resident(tracked, burst->looked_bytes, tracked->facts.overhead_bytes);
         manager->look_facts[i] = tracked->facts;
         manager->look_demands[i] = tracked->decided ? tracked->demand : (Demand){.known = false};
         manager->look_tracks[i] = tracked->track;

@@ -28,7 +28,7 @@ struct Manager {
     guint n_samples;
 };
 
-static Manager *make(const Scenario *scenario)
+static Manager *make(const Scenario *scenario, uint64_t *promises)
 {
     Manager *manager = g_new0(Manager, 1);
     manager->scenario = scenario;

@@ -24,7 +24,7 @@ struct Manager {
     Watched *watched;
 };
 
-static Manager *make(const Scenario *scenario)
+static Manager *make(const Scenario *scenario, uint64_t *promises)
 {
     Manager *manager = g_new0(Manager, 1);
     manager->scenario = scenario;

@@ -20,7 +20,7 @@ struct Manager {
     bool *chosen;
 };
 
-static Manager *make(const Scenario *scenario)
+static Manager *make(const Scenario *scenario, uint64_t *promises)
 {
     Manager *manager = g_new0(Manager, 1);
     manager->scenario = scenario;

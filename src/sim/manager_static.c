@@ -22,12 +22,12 @@ static Manager *make(const Scenario *scenario, gboolean by_maximum)
     return manager;
 }
 
-static Manager *make_equal(const Scenario *scenario)
+static Manager *make_equal(const Scenario *scenario, uint64_t *promises)
 {
     return make(scenario, FALSE);
 }
 
-static Manager *make_by_maximum(const Scenario *scenario)
+static Manager *make_by_maximum(const Scenario *scenario, uint64_t *promises)
 {
     return make(scenario, TRUE);
 }

@@ -31,6 +31,7 @@ struct World {
     Request *requests;
     Metrics *metrics;
     uint64_t *committed;
+    uint64_t *promises; /* the manager's, over its death */
     uint64_t committed_sum, resident_sum;
     uint64_t *resident;
     Random faults;
@@ -51,6 +52,7 @@ World *world_new(const Scenario *scenario, const ManagerOps *ops)
     world->wishes = g_new0(Wish, world->n);
     world->requests = g_new0(Request, world->n);
     world->committed = g_new0(uint64_t, world->n);
+    world->promises = g_new0(uint64_t, world->n);
     world->resident = g_new0(uint64_t, world->n);
     world->metrics = metrics_new(world->n, ops ? scenario->pool_bytes : UINT64_MAX, scenario->warmup_us);
     world->faults.state = scenario->seed ^ UINT64_C(0x5eed);
@@ -70,7 +72,7 @@ World *world_new(const Scenario *scenario, const ManagerOps *ops)
         world->seen[i].spec = spec;
     }
     if (ops)
-        world->manager = ops->make(scenario);
+        world->manager = ops->make(scenario, world->promises);
     return world;
 }
 
@@ -86,6 +88,7 @@ void world_free(World *world)
     g_free(world->wishes);
     g_free(world->requests);
     g_free(world->committed);
+    g_free(world->promises);
     g_free(world->resident);
     g_free(world);
 }
@@ -223,7 +226,7 @@ static void deliver_all(World *world)
         deliver(world, i);
 }
 
-/* The daemon dies: nobody hears the answers under way; a new one begins with nothing but what it sees. */
+/* The daemon dies: nobody hears the answers under way; a new one begins with what it sees and what the dead one has written down. */
 static void kill_daemon(World *world)
 {
     GArray *restarts = world->scenario->restarts;
@@ -241,7 +244,7 @@ static void kill_daemon(World *world)
         world->back_us = world->now_us + world->scenario->restart_us;
     }
     if (!world->manager && world->now_us >= world->back_us) {
-        world->manager = world->ops->make(world->scenario);
+        world->manager = world->ops->make(world->scenario, world->promises);
         world->back_us = INT64_MAX;
         world->next_beat_us = world->now_us;
     }

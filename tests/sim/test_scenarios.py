@@ -18,6 +18,8 @@ GUEST_MODELS = {"ideal", "slow", "busy", "stuck", "intermittent", "silent", "sta
 WANTS_TOO_MUCH = {"everyone-bursts": 74, "thrashing-guest": 90, "weights": 54}
 # Where another policy that keeps to the pool stalls less; docs/policy.md has the reason. How much more is allowed, in s.
 STALLS_MORE = {"everyone-bursts": 5, "liar-low": 1, "weights": 70}
+LATE = [word for pair in ("late-replies=100", "late-by=4s", "lost-replies=50", "restart-daemon=23s, 41s, 67s", "restart-takes=300ms")
+        for word in ("--set", f"faults.{pair}")]
 PROMISES_TWICE = {"proxmox", "mom"}
 
 
@@ -67,6 +69,14 @@ class Shipped(unittest.TestCase):
         lines = [line.split("=") for path in SCENARIOS for line in path.read_text(encoding="utf-8").splitlines()]
         shown = {"ideal"} | {words[1].strip() for words in lines if words[0].strip() == "model"}
         self.assertEqual(shown, GUEST_MODELS)
+
+    def test_what_a_killed_daemon_asked_for_is_promised_to_nobody_else(self):
+        """Requests are carried out seconds after the daemon that sent them was killed."""
+        for name in ("everyone-bursts", "rotating-5s", "weights"):
+            for seed in range(1, 21):
+                with self.subTest(scenario=name, seed=seed):
+                    ours = simulate(ROOT / "scenarios" / f"{name}.conf", "--policy", "aerostat", "--set", f"seed={seed}", *LATE)["aerostat"]
+                    self.assertEqual(ours["overcommitted_byte_s"], 0)
 
     def test_without_paying_first_bytes_are_promised_twice(self):
         self.assertGreater(simulate(ROOT / "scenarios" / "rotating-5s.conf", "--policy", "aerostat", "--set",

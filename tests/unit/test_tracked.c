@@ -114,6 +114,35 @@ static void test_mid_inflation(Desk *desk, gconstpointer data)
     g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 2 * GIB - 1000 * MIB);
 }
 
+/* The daemon before has asked for more and was killed: that counts, and is asked again as soon as the guest has shown that it
+ * lives. */
+static void test_inherits(Desk *desk, gconstpointer data)
+{
+    look(desk, 0);
+    tracked_inherit(desk->tracked, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, 3 * GIB);
+    look(desk, 2 * S);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    desk->facts.balloon_bytes += 100 * MIB;
+    g_assert_cmpuint(live(desk)->target_bytes, ==, 3 * GIB);
+    g_assert_true(desk->tracked->facts.busy);
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    /* Its balloon is on its way: that tells nothing new. */
+    g_assert_cmpuint(look(desk, 100 * MS)->target_bytes, ==, 3 * GIB);
+    g_assert_false(desk->tracked->facts.busy);
+}
+
+static void test_inherits_nothing(Desk *desk, gconstpointer data)
+{
+    look(desk, 0);
+    tracked_inherit(desk->tracked, 2 * GIB, desk->now_us); /* it has come already */
+    tracked_inherit(desk->tracked, 0, desk->now_us);
+    g_assert_false(desk->tracked->unsure);
+    tracked_inherit(desk->tracked, 9 * GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, MAX_BYTES);
+}
+
 /* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
 static void test_reset_before_us(Desk *desk, gconstpointer data)
 {
@@ -499,8 +528,14 @@ static void test_residency(Desk *desk, gconstpointer data)
     desk->facts.pid = 77;
     g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - TRACKED_OVERHEAD_GUESS_BYTES);
     desk->facts.overhead_bytes = 10 * MIB;
-    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - 10 * MIB);
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 3 * GIB - TRACKED_OVERHEAD_GUESS_BYTES);
     g_assert_cmpuint(desk->tracked->facts.overhead_bytes, ==, TRACKED_OVERHEAD_GUESS_BYTES);
+    /* What QEMU has grown since is not taken for guest RAM beyond the balloon: it is counted already. */
+    desk->facts.resident_bytes = 2 * GIB + 50 * MIB;
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 2 * GIB);
+    desk->facts.resident_bytes = 2 * GIB - 50 * MIB;
+    g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 2 * GIB - 60 * MIB);
+    desk->facts.resident_bytes = 3 * GIB;
     desk->facts.overhead_bytes = 200 * MIB;
     g_assert_cmpuint(look(desk, 0)->overhead_bytes, ==, 216 * MIB);
     desk->facts.overhead_bytes = 10 * MIB;
@@ -596,6 +631,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("adopt/already-up", test_already_up);
     ADD("adopt/mid-inflation", test_mid_inflation);
+    ADD("adopt/inherits", test_inherits);
+    ADD("adopt/inherits-nothing", test_inherits_nothing);
     ADD("adopt/reset-before-us", test_reset_before_us);
     ADD("adopt/paused", test_adopts_paused);
     ADD("adopt/old-statistics", test_old_statistics);
