@@ -129,6 +129,15 @@ static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *dem
     return untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
 }
 
+/* Of @room, what is given to nobody: a share of it, and no more than all of them lack for their maximum. */
+static uint64_t ready_of(const Share *shares, size_t n, uint64_t room, const PolicyParams *params)
+{
+    uint64_t lacking = 0;
+    for (size_t k = 0; k < n; k++)
+        lacking = u64_add_sat(lacking, shares[k].high_bytes - shares[k].low_bytes);
+    return u64_min(room / 1000 * params->ready_permille, u64_sub_sat(lacking, room));
+}
+
 /* Lifts everyone that may move from where the tiers before left it towards this tier's high; the others keep what they
  * have. Returns the sum of all. */
 static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *servers,
@@ -136,7 +145,7 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
 {
     PlanScratch *scratch = &decision->scratch;
     const bool taxed = tier == TIER_NEED || tier == TIER_COMFORT;
-    uint64_t kept = 0;
+    uint64_t kept = 0, lows = 0;
     size_t n_lifted = 0;
     for (size_t i = 0; i < decision->n; i++) {
         const Demand *demand = &decision->demands[i];
@@ -148,11 +157,15 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
             continue;
         }
         double weight = taxed ? scratch->taxed[i] : plain_weight(&servers[i], params);
+        lows = u64_add_sat(lows, low);
         scratch->shares[n_lifted] = (Share){low, high, weight};
         scratch->donors[n_lifted++] = (uint32_t)i;
     }
-    uint64_t sum =
-        allocation_fill(scratch->shares, n_lifted, u64_sub_sat(budget, kept), scratch->index, scratch->bytes);
+    uint64_t left = u64_sub_sat(budget, kept);
+    if (tier == TIER_MAXIMUM)
+        scratch->ready_bytes = ready_of(scratch->shares, n_lifted, u64_sub_sat(left, lows), params);
+    uint64_t sum = allocation_fill(scratch->shares, n_lifted, u64_sub_sat(left, scratch->ready_bytes),
+                                   scratch->index, scratch->bytes);
     for (size_t k = 0; k < n_lifted; k++)
         decision->allocations[scratch->donors[k]] = scratch->bytes[k];
     return u64_add_sat(kept, sum);
@@ -181,7 +194,7 @@ void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrac
 {
     reserve(decision, n);
     decision->n = n;
-    decision->scratch.expected_bytes = 0;
+    decision->scratch.expected_bytes = decision->scratch.ready_bytes = 0;
     for (size_t i = 0; i < n; i++)
         look_at(decision, i, &servers[i], &tracks[i], params, now_us);
     allocate(host, servers, params, decision);

@@ -23,6 +23,7 @@ PolicyParams policy_params_default(void)
         .residency_margin_bytes = 16 * MIB,
         .stale_us = 3 * SECOND_US,
         .tax_permille = 750,
+        .ready_permille = 500,
         .quantum_bytes = MIB,
         .band_permille = 5,
         .settle_us = 10 * SECOND_US,

@@ -25,6 +25,9 @@ typedef struct {
     int64_t stale_us;                /* 3 periods of 1 s */
     /* Idle tax: Waldspurger OSDI'02, section 5.2: k = 1/(1 - tau). */
     uint32_t tax_permille; /* 750 */
+    /* Surplus. */
+    uint32_t ready_permille; /* 500: half of what nobody needs stays in the pool where not all can have their
+                                maximum, and is granted without waiting for a donor; half is lent as cache */
     /* Moves. */
     uint64_t quantum_bytes;       /* 1 MiB: the driver works in 256 pages of 4 KiB */
     uint32_t band_permille;       /* 5: targets this near (0.5 % of the maximum) are left alone ... */

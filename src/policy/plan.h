@@ -114,6 +114,7 @@ typedef struct {
     double *taxed; /* weights */
     uint32_t *index;
     uint64_t expected_bytes; /* of all: plan_expected_of() */
+    uint64_t ready_bytes;    /* of the surplus, what is given to nobody */
 } PlanScratch;
 
 /*

@@ -115,17 +115,25 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
     return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }
 
+/* Half of what the guest has put to no use at all, beyond a headroom: that needs no probing. */
+static uint64_t unused_step(const Beat *beat, size_t i, uint64_t give)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    if (!beat_unsettled(beat, i) || facts->unused_bytes == UNKNOWN)
+        return 0;
+    uint64_t spare =
+        u64_sub_sat(u64_min(facts->unused_bytes, facts->balloon_bytes), beat->demands[i].headroom_bytes);
+    return u64_min(calm_step(beat, i, give), spare / 2);
+}
+
+/* Cache may be in use: of that only a little at a time. */
 static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
 {
     if (!beat_unsettled(beat, i))
         return 0;
-    /* Memory that the guest has put to no use at all needs no probing; cache may be in use, and does. */
-    const ServerFacts *facts = &beat->servers[i];
-    uint64_t probe = facts->balloon_bytes / 1000 * beat->params->probe_permille;
-    uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
-    uint64_t spare = u64_sub_sat(u64_min(unused, facts->balloon_bytes), beat->demands[i].headroom_bytes);
-    uint64_t gentle = u64_max(u64_max(probe, spare / 2), 4 * beat->params->quantum_bytes);
-    return u64_min(calm_step(beat, i, give), gentle);
+    uint64_t probe = beat->servers[i].balloon_bytes / 1000 * beat->params->probe_permille;
+    uint64_t gentle = u64_max(probe, 4 * beat->params->quantum_bytes);
+    return u64_max(unused_step(beat, i, give), u64_min(calm_step(beat, i, give), gentle));
 }
 
 /* What is wanted back, most pressing first; reclaims under way already count towards it. */
@@ -133,6 +141,8 @@ typedef struct {
     uint64_t urgent_bytes; /* somebody waits */
     uint64_t soon_bytes;   /* somebody is about to: at full speed as well, but nobody is turned for it */
     uint64_t slack_bytes, level_bytes;
+    uint64_t
+        ready_bytes; /* what nobody uses, and nobody wants: from those who have more of it than their allocation */
 } Wanted;
 
 static uint64_t take(uint64_t *wanted, uint64_t bytes)
@@ -159,6 +169,8 @@ static Wanted wanted_back(const Beat *beat)
         .soon_bytes = about_to_be_needed(beat),
         .slack_bytes = u64_sub_sat(beat->host->slack_bytes, beat->free_bytes),
         .level_bytes = beat->levelling_bytes,
+        .ready_bytes =
+            u64_sub_sat(beat->scratch->ready_bytes, u64_sub_sat(beat->free_bytes, beat->host->slack_bytes)),
     };
     if (wanted.slack_bytes <= u64_max(beat->params->quantum_bytes, beat->host->slack_bytes / SLACK_NEAR))
         wanted.slack_bytes = 0;
@@ -166,7 +178,8 @@ static Wanted wanted_back(const Beat *beat)
     uint64_t coming = take(&wanted.urgent_bytes, beat->in_flight_bytes);
     coming = take(&wanted.soon_bytes, coming);
     coming = take(&wanted.slack_bytes, coming);
-    take(&wanted.level_bytes, coming);
+    coming = take(&wanted.level_bytes, coming);
+    take(&wanted.ready_bytes, coming);
     return wanted;
 }
 
@@ -192,6 +205,9 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
     } else if (wanted->level_bytes > 0) {
         account = &wanted->level_bytes;
         step = probe_step(beat, i, give);
+    } else if (wanted->ready_bytes > 0) {
+        account = &wanted->ready_bytes;
+        step = unused_step(beat, i, give);
     }
     if (!account)
         return;
@@ -235,7 +251,7 @@ void plan_reclaims(Beat *beat)
     beat->in_flight_bytes = sum_in_flight(beat);
     Wanted wanted = wanted_back(beat);
     if (wanted.urgent_bytes == 0 && wanted.soon_bytes == 0 && wanted.slack_bytes == 0 &&
-        wanted.level_bytes == 0)
+        wanted.level_bytes == 0 && wanted.ready_bytes == 0)
         return;
     size_t n_donors = order_donors(beat);
     for (size_t k = 0; k < n_donors; k++)

@@ -94,6 +94,7 @@ static const Key policy_keys[] = {
     PARAM(residency_margin_bytes, KIND_SIZE, 0, SIZE_MAX_BYTES),
     PARAM(stale_us, KIND_TIME, 0, LONG),
     PARAM(tax_permille, KIND_U32, 0, 999),
+    PARAM(ready_permille, KIND_U32, 0, 1000),
     PARAM(quantum_bytes, KIND_SIZE, 4096, GIB),
     PARAM(band_permille, KIND_U32, 0, 1000),
     PARAM(settle_us, KIND_TIME, 0, LONG),

@@ -76,6 +76,18 @@ static long double tier(int number, const ServerFacts *facts, const Demand *dema
     return high;
 }
 
+/* Half of what is left for the last tier, and no more than lacks to lift everybody all the way. */
+static long double ready(const long double *low, const long double *high, int n, long double tier_budget)
+{
+    long double left = tier_budget, lacking = 0;
+    for (int k = 0; k < n; k++) {
+        left -= low[k];
+        lacking += high[k] - low[k];
+    }
+    long double kept = lacking - left < left / 2 ? lacking - left : left / 2;
+    return left > 0 && kept > 0 ? kept : 0;
+}
+
 void reference_allocate(const World *world, long double *ret_share)
 {
     long double low[GUESTS_MAX], high[GUESTS_MAX], weight[GUESTS_MAX], budget = world->host.pool_bytes;
@@ -109,6 +121,8 @@ void reference_allocate(const World *world, long double *ret_share)
                                       world->tracks[k].move.untaken, &weight[k]);
             high[k] = wanted > low[k] ? wanted : low[k];
         }
+        if (number == 3)
+            tier_budget -= ready(low, high, world->n, tier_budget);
         if (sum < tier_budget)
             reference_fill(low, high, weight, world->n, tier_budget, ret_share);
     }

@@ -126,13 +126,45 @@ static void test_surplus_and_levelling(void)
     bool settled = false;
     for (int i = 0; i < 400 && !settled; i++) {
         rows = rig_beat(&rig, SECOND_US);
-        settled = rows[0].wait == WAIT_SETTLED && rows[1].wait == WAIT_SETTLED;
+        settled = rows[0].wait == WAIT_NOT_NEEDED && rows[1].wait == WAIT_SETTLED;
     }
     g_assert_true(settled);
-    uint64_t apart = rows[0].target_bytes > rows[1].target_bytes
-                         ? rows[0].target_bytes - rows[1].target_bytes
-                         : rows[1].target_bytes - rows[0].target_bytes;
-    g_assert_cmpuint(apart, <, 80 * MIB);
+    g_assert_cmpuint(rows[1].target_bytes, >, rows[1].allocation_bytes / 100 * 98);
+    rig_clear(&rig);
+}
+
+/* What a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
+static void test_kept_ready(void)
+{
+    Rig rig = rig_new(8 * GIB, 0);
+    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
+    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
+    rig.servers[1].unused_bytes = 200 * MIB; /* the rest is cache */
+    rig_decide(&rig);
+    for (int i = 0; i < 120; i++) {
+        rig.servers[0].unused_bytes = rig.servers[0].balloon_bytes - GIB;
+        rig_beat(&rig, SECOND_US);
+    }
+    const PlanRow *rows = rig.decision->rows;
+    uint64_t need = rig.decision->demands[0].need_bytes, pool = rig.host.pool_bytes;
+    g_assert_cmpuint(rows[0].allocation_bytes, ==, rows[1].allocation_bytes);
+    g_assert_cmpuint(u64_distance(rows[0].allocation_bytes, need + (pool - 2 * need) / 4), <, MIB);
+    g_assert_cmpuint(rows[0].target_bytes, <, rows[0].allocation_bytes / 100 * 102);
+    g_assert_cmpuint(rows[1].target_bytes, >, 4 * GIB - 200 * MIB);
+    assert_row(rows[0], MOVE_NONE, WAIT_SETTLED);
+    assert_row(rows[1], MOVE_NONE, WAIT_NOT_NEEDED);
+    rig_clear(&rig);
+}
+
+/* With room for everybody's maximum nothing is kept back. */
+static void test_nothing_to_keep(void)
+{
+    Rig rig = rig_new(8 * GIB, 0);
+    rig_add(&rig, 4 * GIB, GIB, GIB / 2);
+    rig_add(&rig, 4 * GIB, GIB, GIB / 2);
+    const PlanRow *rows = rig_decide(&rig);
+    g_assert_cmpuint(rows[0].allocation_bytes, ==, 4 * GIB);
+    g_assert_cmpuint(rows[1].allocation_bytes, ==, 4 * GIB);
     rig_clear(&rig);
 }
 
@@ -170,6 +202,7 @@ static void test_withdraw(void)
 static void test_in_flight(void)
 {
     Rig rig = rig_new(8 * GIB, GIB);
+    rig.params.ready_permille = 0;
     ServerFacts *facts = rig_add(&rig, 8 * GIB, 7 * GIB + 512 * MIB, GIB);
     facts->target_bytes = 7 * GIB;
     assert_row(rig_decide(&rig)[0], MOVE_NONE, WAIT_IN_FLIGHT);
@@ -339,6 +372,7 @@ static void test_other_waits(void)
 static void test_not_taken(void)
 {
     Rig rig = rig_new(8 * GIB, 0);
+    rig.params.ready_permille = 0;
     rig_add(&rig, 8 * GIB, 2 * GIB, 2 * GIB - 64 * MIB);
     rig_add(&rig, 8 * GIB, 4 * GIB, 3 * GIB);
     const PlanRow *rows = rig_decide(&rig);
@@ -498,6 +532,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/policy/plan/grant-and-urgent", test_grant_and_urgent);
     g_test_add_func("/policy/plan/surplus-and-levelling", test_surplus_and_levelling);
+    g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
+    g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
     g_test_add_func("/policy/plan/withdraw", test_withdraw);
     g_test_add_func("/policy/plan/in-flight", test_in_flight);
