@@ -240,6 +240,38 @@ class Trouble(unittest.TestCase):
             self.assertEqual((guest.report["oom_kill"], guest.report["pswpout"]), (0, 0), name)
             self.assert_true_size(name)
 
+    def promised(self):
+        """What was asked for and not answered, in bytes, as the daemon has written it down."""
+        text = (self.daemon.dir / "promises").read_text(encoding="ascii")
+        return [int(words[1]) for words in (line.split() for line in text.splitlines()) if len(words) == 2]
+
+    def freeze_in_a_raise(self, name):
+        """Whether QEMU was stopped between a request for more and its answer."""
+        self.outgrow(name)
+        e2e.wait_until(self.promised, 20, self.situation, every=0.0005)
+        self.guests[name].stop_process()
+        time.sleep(0.5)
+        if self.promised():
+            return True
+        self.guests[name].cont_process()
+        return False
+
+    def test_a_raise_that_is_under_way_outlives_its_daemon(self):
+        e2e.wait_until(lambda: e2e.all_running(self.daemon, NAMES), 30, self.situation)
+        try:
+            self.assertTrue(any(self.freeze_in_a_raise("a") for _ in range(10)), "always answered")
+            (promised,) = self.promised()
+            self.daemon.stop(kill=True)
+            self.daemon.start()
+            server = self.wait_server("a", 30, target_bytes=promised)
+            self.assertGreaterEqual(server["committed_bytes"], promised)
+            self.assertEqual(self.promised(), [promised])
+        finally:
+            self.guests["a"].cont_process()
+        # Frozen it says nothing, so it counted at its maximum, and the others may have given for that.
+        e2e.wait_until(lambda: not self.promised() and self.server("a")["hold"] is None and self.state() == "ok", 40, self.situation)
+        self.assert_true_size("a")
+
     def test_a_frozen_qemu_without_balloon_is_noticed_by_a_new_daemon(self):
         self.assertEqual(self.daemon.stop(), 0)
         self.fixed["boxed"].stop_process()
