@@ -137,8 +137,8 @@ class Aerostat(Config):
         self.daemon = Daemon(self.stage.lab.uri, f"{self.pool() // MIB}M", slack=self.slack, minimum=MINIMUM,
                              overhead=f"{OVERHEAD_BYTES // MIB}M")
 
-    def settle(self, seconds=SETTLE_S):
-        """Waits until every guest is known and no balloon has moved for a while, but no longer than @seconds."""
+    def settle(self, seconds=SETTLE_S, calm_s=CALM_S):
+        """Waits until every guest is known and no balloon has moved for @calm_s, but no longer than @seconds."""
         end, calm_since, last = time.monotonic() + seconds, None, None
         while time.monotonic() < end:
             servers = self.daemon.servers()
@@ -147,7 +147,7 @@ class Aerostat(Config):
             sizes = {name: server["balloon_bytes"] for name, server in servers.items()}
             if not known or sizes != last:
                 calm_since = time.monotonic()
-            elif time.monotonic() - calm_since >= CALM_S:
+            elif time.monotonic() - calm_since >= calm_s:
                 return
             last = sizes
             time.sleep(0.2)

@@ -6,6 +6,7 @@ from collections import Counter
 from stats import median, percentile, ratios, summary
 
 BASE = "unlimited"
+PROMPT = "prompt"
 OURS = ("aerostat", "aerostat-agent")
 GRANT_P50_MS, GRANT_P99_MS = 60, 150
 STEP_RATIO, WORK_RATIO, DONOR_LOST = 1.15, 0.95, 0.10
@@ -119,9 +120,20 @@ def times(value):
     return "did not finish" if math.isinf(value) else f"{value:.2f} ×"
 
 
+def beside_prompt(rows, title):
+    """What is the manager's part of a step burst: its time over that of memory given at once by nobody; without a target."""
+    pairs = [[row["cells"][name]["summary"]["median"] for name in ("aerostat", PROMPT)] for row in rows
+             if row["scenario"] == "step-idle" and all(row["cells"].get(name, {}).get("summary") for name in ("aerostat", PROMPT))]
+    ratio = [ours / theirs for ours, theirs in pairs]
+    if not ratio:
+        return []
+    return [target(f"step burst with idle donors, {title}, beside memory given at once by nobody", "–",
+                   f"{median(ratio):.2f} × ({min(ratio):.2f} to {max(ratio):.2f} in {len(ratio)} variants)", None)]
+
+
 def compare_targets(results):
-    found = []
     rows = comparison(results)
+    found = beside_prompt(rows, results["configs"].get("aerostat"))
     for config in OURS:
         title = results["configs"].get(config)
         steps = [row["cells"][config]["summary"]["median"] for row in rows

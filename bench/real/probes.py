@@ -142,10 +142,11 @@ def give(config, guest, name, start_bytes, wanted_bytes, limit_s=30.0):
     return {"rate": (last["anon_ops"] - first["anon_ops"]) / seconds, "given_bytes": given, "seconds": seconds}
 
 
-def stopped_donor(stage, config, rng, base_seconds):
+def stopped_donor(stage, config, rng, base_seconds, rested_s):
     """A donor's QEMU is stopped in the middle of a burst, and stays so while another guest bursts, too."""
     first, second, victim = rng.sample(stage.names, 3)
-    stage.quiet(3.0)
+    stage.quiet(rested_s)
+    held_bytes = config.daemon.servers()[victim]["balloon_bytes"]
     before = stage.counters([first, second])
     grown = Burst(stage.guests[first], 560)
     time.sleep(0.4)
@@ -161,7 +162,7 @@ def stopped_donor(stage, config, rng, base_seconds):
         stage.guests[victim].cont_process()
     counted = stage.since(before, [first, second])
     stage.fresh_report(stage.guests[victim], 20)
-    return {"victim": victim, "bursts": [grown.record(), other.record()], "base_seconds": base_seconds,
+    return {"victim": victim, "rested_s": rested_s, "held_bytes": held_bytes, "bursts": [grown.record(), other.record()], "base_seconds": base_seconds,
             "first_grants_us": [grant_us, second_grant_us], **counted}
 
 
@@ -174,14 +175,17 @@ def qemu_cpu(stage, seconds):
     return {name: (host.cpu_seconds(pid) - before[name]) / took for name, pid in pids.items()}
 
 
+# At rest nothing has moved for so long; comfort of what was used before fades for a minute and more.
+REST_S, REST_CALM_S = 90.0, 12.0
+
+
 def steady(stage, seconds, progress):
     """Eight idle guests: what the daemon uses while nothing happens, and each QEMU with and without being asked."""
     config = Aerostat()
     with config.run(stage, 8 * 460 * MIB):
         stage.all(lambda guest: guest.send("touch 0"))
         stage.all(lambda guest: guest.send("report 5000"))
-        config.settle(20)
-        time.sleep(5.0)
+        config.settle(REST_S, REST_CALM_S)
         pid = config.daemon.process.pid
         progress(f"watching the daemon for {seconds} s")
         before, start = host.cpu_seconds(pid), time.monotonic()

@@ -33,6 +33,8 @@ from stage import MAXIMUM_BYTES, MIB, LabError, Stage  # noqa: E402
 
 NAMES = ["a", "b", "c", "d"]
 POOL_BYTES = 1840 * MIB
+# What a donor has had of rest when it is stopped: as long as it takes Aerostat to have back what it used last.
+RESTED_S = 20.0
 PARTS = ("compare", "variants", "latency", "donor", "stopped", "steady")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -205,6 +207,7 @@ class Bench:
                           f" MiB in {record['seconds']:.1f} s")
 
     def stopped(self):
+        self.stage.set_swap(True)
         base = figures.median([one["seconds"] for one in self.results["compare"] if one["config"] == figures.BASE
                                and one["scenario"] == STEP_IDLE.name and one["seconds"] is not None])
         if base is None:
@@ -213,10 +216,10 @@ class Bench:
         with configs.Aerostat().run(self.stage, POOL_BYTES) as config:
             for number in range(self.plan.stops):
                 rng = random.Random(f"{self.options.seed}/stopped/{number}")
-                record = probes.stopped_donor(self.stage, config, rng, base)
+                record = probes.stopped_donor(self.stage, config, rng, base, RESTED_S)
                 self.results["stopped"].append(record)
                 seconds = record["bursts"][0]["seconds"]
-                self.progress(f"donor {record['victim']} stopped in mid-burst: "
+                self.progress(f"donor {record['victim']} stopped in mid-burst with {record['held_bytes'] // MIB} MiB: "
                               + ("not finished" if seconds is None else f"{seconds:.2f} s, {seconds / base:.2f} × unlimited")
                               + f"; first grants {record['first_grants_us']} us")
 

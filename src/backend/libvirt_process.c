@@ -8,9 +8,9 @@
  * the time. */
 #define MEASURE_EVERY_US (10 * US_PER_S)
 #define MEASURE_COST     100
-/* Overhead comes with growth: with less than this nothing is measured again for a minute. */
+/* Overhead comes with growth: with less than this nothing is measured again for five minutes. */
 #define GROWTH_BYTES      (16 * MIB)
-#define MEASURE_ANYWAY_US (60 * US_PER_S)
+#define MEASURE_ANYWAY_US (300 * US_PER_S)
 /* A process that is not found is looked for again after 1 s, 2 s, ... */
 #define FIND_PAUSE_MOST_S 30
 

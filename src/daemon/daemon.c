@@ -128,9 +128,8 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
     g_autoptr(Store) store = open_store(config, config_path, error);
     if (!store)
         return FALSE;
-    /* Beside the socket: there it lives as long as the host runs, and so do guests. */
-    g_autofree char *folder = g_path_get_dirname(config->control_socket);
-    g_autofree char *promises = g_build_filename(folder, "promises", NULL);
+    /* Beside the socket, which is this daemon's alone, and by default in a folder that lives as long as the host runs. */
+    g_autofree char *promises = g_strconcat(config->control_socket, ".promises", NULL);
     EngineOptions options = {
         .config = config, .store = store, .promises = promises, .mode = starting_mode(config, store)};
     engine = engine_new(&options);

@@ -112,13 +112,17 @@ void engine_no_promises(Engine *engine, const GError *error)
     engine_note(engine, text);
 }
 
-/* Before it is sent: what comes after a killed daemon must know of it. */
-static void promise(Engine *engine, const Tracked *tracked, uint64_t bytes)
+void engine_keep_promise(Engine *engine, Tracked *tracked)
 {
     g_autoptr(GError) error = NULL;
     const EngineBackend *known = engine_backend_of(engine, tracked->backend);
-    if (bytes > u64_min(tracked->facts.balloon_bytes, tracked->facts.target_bytes) &&
-        !promises_note(engine->promises, known->uri, tracked->latest->id, bytes, &error))
+    uint64_t promised = tracked_promised(tracked);
+    if (promised == tracked->noted_bytes)
+        return;
+    tracked->noted_bytes = promised;
+    if (promised == 0)
+        promises_kept(engine->promises, known->uri, tracked->latest->id);
+    else if (!promises_note(engine->promises, known->uri, tracked->latest->id, promised, &error))
         engine_no_promises(engine, error);
 }
 
@@ -130,10 +134,8 @@ static void on_target_set(Backend *backend, const char *id, const GError *error,
     if (tracked) {
         tracked->busy = FALSE;
         answered(request, tracked, error, g_get_monotonic_time());
+        engine_keep_promise(engine, tracked);
     }
-    const EngineBackend *known = engine_backend_of(engine, request->backend);
-    if (known && !outcome_unknown(error))
-        promises_kept(engine->promises, known->uri, request->id);
     gboolean moved = tracked && (!error || outcome_unknown(error));
     if (request->sources && moved)
         journal_spent(engine->journal, tracked->latest->id, tracked->latest->name, request->sources);
@@ -164,7 +166,8 @@ static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, Jo
     tracked->asked_bytes = row->target_bytes;
     if (row->move == MOVE_NUDGE)
         tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
-    promise(engine, tracked, row->target_bytes);
+    engine_keep_promise(engine,
+                        tracked); /* before it is sent: what comes after a killed daemon must know of it */
     entry->sent_us = g_get_real_time();
     engine_note_sent(engine, tracked, entry, g_get_monotonic_time());
     /* May answer at once: the request is not ours any more. */

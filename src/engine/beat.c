@@ -58,10 +58,12 @@ static void take_server(Engine *engine, EngineBackend *known, BackendServer *fac
     }
     uint64_t returned = tracked_take(tracked, facts, now_us, engine->wall_s());
     journal_returned(engine->journal, tracked->latest->id, tracked->latest->name, returned);
-    if (!is_new)
-        return;
-    load_settings(engine, tracked);
-    tracked_inherit(tracked, promises_open_bytes(engine->promises, known->uri, tracked->latest->id), now_us);
+    if (is_new) {
+        load_settings(engine, tracked);
+        tracked->noted_bytes = promises_open_bytes(engine->promises, known->uri, tracked->latest->id);
+        tracked_inherit(tracked, tracked->noted_bytes, now_us);
+    }
+    engine_keep_promise(engine, tracked);
 }
 
 static void take_observation(Engine *engine, EngineBackend *known, GPtrArray *observed)

@@ -78,6 +78,8 @@ void engine_measure_relief(Engine *engine, int64_t now_us);
 void engine_note_sent(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us);
 /* act.c: sends a grant that was decided on residency alone. */
 void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, int64_t now_us);
+/* act.c: writes down what the server may yet rise to, where that has changed. */
+void engine_keep_promise(Engine *engine, Tracked *tracked);
 /* act.c: the file of raises under way cannot be written; said once. */
 void engine_no_promises(Engine *engine, const GError *error);
 /* act.c: carries out the newest decision. */

@@ -1,9 +1,10 @@
 /*
- * Promises: the raises that were sent to hypervisors and not answered, in a file that outlives a killed daemon. A hypervisor
- * may carry one out long after whoever asked is gone: the next daemon counts it until it has asked anew.
+ * Promises: what servers may yet rise to, in a file that outlives a killed daemon: raises under way or of unknown fate, and
+ * targets that guests have not come to. A hypervisor may carry one out long after whoever asked is gone, and a guest may take
+ * it up later still: the next daemon counts it until it has asked anew.
  *
- * One line of fixed length per request under way. A write reaches the kernel's memory, no disk: it is there for whoever comes
- * after the process, and guests do not outlive the host either.
+ * One line of fixed length per server. A write reaches the kernel's memory, no disk: it is there for whoever comes after the
+ * process, and guests do not outlive the host either. A line that is older than it should be costs one needless raise.
  */
 #pragma once
 #include <stdint.h>
@@ -22,9 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Promises, promises_free)
 
 /* All of the following: @promises: (nullable); @uri, @id: the backend's, and the server's in it. */
 
-/* promises_note: @bytes are about to be asked for; in the place of what was asked before. Errors as above. */
+/* promises_note: it may rise to @bytes; in the place of what stood there. Errors as above. */
 gboolean promises_note(Promises *promises, const char *uri, const char *id, uint64_t bytes, GError **error);
-/* promises_kept: nothing of this server is under way any more. */
+/* promises_kept: it rises no more by itself. */
 void promises_kept(Promises *promises, const char *uri, const char *id);
-/* promises_open_bytes: what was last asked for and never answered; 0: nothing. */
+/* promises_open_bytes: what stands there; 0: nothing. */
 uint64_t promises_open_bytes(const Promises *promises, const char *uri, const char *id);

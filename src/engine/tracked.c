@@ -121,6 +121,7 @@ static void begin_target(Tracked *tracked, const BackendServer *facts, gboolean 
     if (!ran_before || facts->power == POWER_OFF) {
         tracked->target_bytes = facts->balloon_bytes;
         tracked->unsure = FALSE;
+        tracked->inherited_bytes = 0;
     } else if (facts->balloon_bytes >= facts->maximum_bytes &&
                tracked->target_bytes != facts->balloon_bytes) {
         tracked_uncertain(tracked, MOVE_NUDGE, facts->balloon_bytes, now_us);
@@ -193,7 +194,7 @@ static void adopt(Tracked *tracked, const BackendServer *facts, int64_t now_us, 
 {
     uint64_t low = u64_min(facts->balloon_bytes, tracked->adopt_balloon_bytes);
     uint64_t high = u64_max(facts->balloon_bytes, tracked->adopt_balloon_bytes);
-    tracked->target_bytes = u64_max(facts->balloon_bytes, tracked->unsure ? tracked->target_bytes : 0);
+    tracked->target_bytes = u64_max(facts->balloon_bytes, tracked->inherited_bytes);
     if (high - low > ADOPT_NEAR_BYTES || !facts->responsive) {
         tracked->adopted_us = now_us;
         tracked->adopt_balloon_bytes = facts->balloon_bytes;
@@ -269,6 +270,13 @@ static void bound_overhead(Tracked *tracked, const BackendServer *facts, gboolea
     }
 }
 
+/* It runs no more: nothing of what was asked of it can come to be. */
+static void forget(Tracked *tracked)
+{
+    tracked->decided = tracked->adopting = tracked->unsure = FALSE;
+    tracked->inherited_bytes = 0;
+}
+
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
     sanitize(facts);
@@ -282,7 +290,7 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
         returned = returned_bytes(tracked, facts);
     }
     if (facts->power == POWER_OFF)
-        tracked->decided = tracked->adopting = tracked->unsure = FALSE;
+        forget(tracked);
     advance_boot(tracked, facts, now_us, wall_s);
     if (facts->responsive && is_fresh_sample(tracked, facts)) {
         take_sample(tracked, facts, now_us, wall_s);
@@ -302,6 +310,7 @@ void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_u
 {
     tracked->target_bytes = bytes;
     tracked->unsure = tracked->adopting = FALSE;
+    tracked->inherited_bytes = 0;
     tracked->refusals = 0;
     tracked->retry_us = 0;
     if (move == MOVE_NUDGE)
@@ -326,9 +335,27 @@ void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_
 
 void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us)
 {
-    bytes = u64_min(bytes, tracked->latest->maximum_bytes);
-    if (bytes > tracked->latest->balloon_bytes)
-        tracked_uncertain(tracked, MOVE_GRANT_NEED, bytes, now_us);
+    if (bytes == 0 || !tracked_counts(tracked))
+        return;
+    /* Also what is no more than it holds: its balloon may be on its way down, to rise again. */
+    tracked->inherited_bytes = u64_min(bytes, tracked->latest->maximum_bytes);
+    tracked_uncertain(tracked, MOVE_GRANT_NEED, tracked->inherited_bytes, now_us);
+}
+
+/* The largest target that may be in force. */
+static uint64_t target_at_most(const Tracked *tracked)
+{
+    return tracked->busy ? u64_max(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes;
+}
+
+uint64_t tracked_promised(const Tracked *tracked)
+{
+    if (!tracked_counts(tracked))
+        return 0;
+    bool raises = tracked->busy && tracked->asked_bytes > tracked->target_bytes;
+    uint64_t most = target_at_most(tracked);
+    bool rises = most > u64_add_sat(tracked->latest->balloon_bytes, ADOPT_NEAR_BYTES);
+    return raises || rises || tracked->unsure ? most : 0;
 }
 
 void tracked_observe_reset(Tracked *tracked)
@@ -346,6 +373,7 @@ void tracked_manage_reset(Tracked *tracked)
 void tracked_adopt(Tracked *tracked, int64_t now_us)
 {
     tracked->unsure = FALSE;
+    tracked->inherited_bytes = 0;
     begin_adopting(tracked, tracked->latest->balloon_bytes, now_us);
     tracked->adopt_answered = TRUE;
 }
@@ -390,12 +418,6 @@ static uint64_t measured_overhead(const Tracked *tracked)
 {
     return tracked->latest->overhead_bytes == UNKNOWN ? TRACKED_OVERHEAD_GUESS_BYTES
                                                       : tracked->latest->overhead_bytes;
-}
-
-/* The largest target that may be in force. */
-static uint64_t target_at_most(const Tracked *tracked)
-{
-    return tracked->busy ? u64_max(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes;
 }
 
 uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes, uint64_t overhead_bytes)

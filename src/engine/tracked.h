@@ -39,10 +39,12 @@ typedef struct {
     PlanRow row;
     gboolean decided; /* the three above are valid */
 
-    uint64_t target_bytes; /* in force as far as we know */
-    uint64_t asked_bytes;  /* of the request under way, when busy */
-    gboolean busy;         /* a set_target has not been answered */
-    gboolean asking_fresh; /* an ask_fresh has not been answered */
+    uint64_t target_bytes;    /* in force as far as we know */
+    uint64_t asked_bytes;     /* of the request under way, when busy */
+    gboolean busy;            /* a set_target has not been answered */
+    gboolean asking_fresh;    /* an ask_fresh has not been answered */
+    uint64_t noted_bytes;     /* what of it is written down for the next daemon */
+    uint64_t inherited_bytes; /* while unsure: what a daemon that is gone has left */
     gboolean unsure;  /* a request's fate is unknown; target_bytes is the larger of what may be in force */
     Move unsure_move; /* ... and this is what it was for */
     int64_t retry_us; /* a refused request is not repeated before this */
@@ -138,7 +140,7 @@ typedef struct {
  *   tracked_refused:  it is not, and is not tried again for a while, longer each time
  *   tracked_uncertain: it may or may not be, or may come to be: the larger counts, and nothing else is asked, until
  *                      tracked_wants_confirmation() and a target that was accepted
- *   tracked_inherit:  a daemon that is gone asked for @bytes and heard nothing; 0: it did not
+ *   tracked_inherit:  a daemon that is gone left @bytes as what may come to be in force; 0: nothing
  *   tracked_adopt:    the same without asking: what its balloon comes to stand at is taken for the target
  */
 void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
@@ -146,6 +148,9 @@ void tracked_refused(Tracked *tracked, int64_t now_us);
 void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
 void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us);
 void tracked_adopt(Tracked *tracked, int64_t now_us);
+/* tracked_promised: what it may yet rise to, of what was asked of it: while a raise is under way, its fate is unknown, or its guest
+ * has not taken it; else 0. */
+uint64_t tracked_promised(const Tracked *tracked);
 gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us);
 
 /* After a reset a server waits for a nudge, which in observe mode never comes: what it shows is taken as it is then, and
@@ -156,8 +161,8 @@ void tracked_manage_reset(Tracked *tracked);
 /* tracked_facts: what the policy is to see now. @reachable: its backend is connected. */
 void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean reachable, int64_t now_us);
 
-/* tracked_resident: what of @rss_bytes (or UNKNOWN) is guest RAM, with @overhead_bytes counted besides: together never less than
- * @rss_bytes, and more than balloon or target only as far as it must be. */
+/* tracked_resident: what of @rss_bytes (or UNKNOWN) is guest RAM, with @overhead_bytes counted besides. Beyond balloon and target
+ * only as much as makes both together @rss_bytes. */
 uint64_t tracked_resident(const Tracked *tracked, uint64_t rss_bytes, uint64_t overhead_bytes);
 
 /* Whether it takes part in the account at all: running in some way. */

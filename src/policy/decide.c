@@ -129,7 +129,7 @@ static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *dem
     return untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
 }
 
-/* Of @room, what is given to nobody: a share of it, and no more than all of them lack for their maximum. */
+/* Of @room, what is given to nobody: a share of it, and no more than they would lack for their maximum if all of it were lent. */
 static uint64_t ready_of(const Share *shares, size_t n, uint64_t room, const PolicyParams *params)
 {
     uint64_t lacking = 0;

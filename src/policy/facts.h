@@ -44,12 +44,13 @@ typedef struct {
     uint32_t weight;        /* >= 1 */
     FixedReason fixed;
     HoldReason hold;
-    uint64_t balloon_bytes;        /* QEMU's `actual`: guest RAM not in the balloon */
-    uint64_t target_bytes;         /* last asked for; equals balloon_bytes when nothing was ever asked */
-    uint64_t resident_bytes;       /* guest RAM the host really holds for it, without overhead; or UNKNOWN */
-    uint64_t overhead_bytes;       /* what its QEMU holds beyond guest RAM */
-    uint64_t boot_count;           /* changes at every start and every reset of the guest */
-    int64_t sample_us;             /* when the guest's statistics below were first seen; 0 = never */
+    uint64_t balloon_bytes;  /* QEMU's `actual`: guest RAM not in the balloon */
+    uint64_t target_bytes;   /* last asked for; equals balloon_bytes when nothing was ever asked */
+    uint64_t resident_bytes; /* guest RAM the host really holds for it; or UNKNOWN. Beyond balloon and target
+                                      only as far as it is not counted as overhead */
+    uint64_t overhead_bytes; /* what its QEMU holds beyond guest RAM */
+    uint64_t boot_count;     /* changes at every start and every reset of the guest */
+    int64_t sample_us;       /* when the guest's statistics below were first seen; 0 = never */
     uint64_t sample_balloon_bytes; /* the balloon size that belongs to that sample (the larger one when it
                                       moved) */
     uint64_t available_bytes;      /* as the guest reports it; or UNKNOWN */

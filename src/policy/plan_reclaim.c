@@ -12,7 +12,9 @@
 #define UNDER_WAY_US INT64_C(500000)
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
-/* A slack this near to full is full: a refill of a few pages would never end. */
+/* Less than this is not worth a move that nobody waits for. */
+#define READY_PIECE_BYTES (16 * MIB)
+/* A slack, or what is kept ready, is full when it is this near to it: a refill of a few pages would never end. */
 #define SLACK_NEAR 16
 
 static uint64_t floor_of(const Beat *beat, size_t i)
@@ -121,8 +123,9 @@ static uint64_t unused_step(const Beat *beat, size_t i, uint64_t give)
     const ServerFacts *facts = &beat->servers[i];
     if (!beat_unsettled(beat, i) || facts->unused_bytes == UNKNOWN)
         return 0;
-    uint64_t spare =
-        u64_sub_sat(u64_min(facts->unused_bytes, facts->balloon_bytes), beat->demands[i].headroom_bytes);
+    /* What it was asked for since it said so counts against that. */
+    uint64_t asked = u64_sub_sat(facts->sample_balloon_bytes, beat->rows[i].target_bytes);
+    uint64_t spare = u64_sub_sat(u64_sub_sat(facts->unused_bytes, asked), beat->demands[i].headroom_bytes);
     return u64_min(calm_step(beat, i, give), spare / 2);
 }
 
@@ -174,6 +177,8 @@ static Wanted wanted_back(const Beat *beat)
     };
     if (wanted.slack_bytes <= u64_max(beat->params->quantum_bytes, beat->host->slack_bytes / SLACK_NEAR))
         wanted.slack_bytes = 0;
+    if (wanted.ready_bytes <= u64_max(beat->params->quantum_bytes, beat->scratch->ready_bytes / SLACK_NEAR))
+        wanted.ready_bytes = 0;
     wanted.slack_bytes = u64_sub_sat(wanted.slack_bytes, wanted.soon_bytes);
     uint64_t coming = take(&wanted.urgent_bytes, beat->in_flight_bytes);
     coming = take(&wanted.soon_bytes, coming);
@@ -207,7 +212,7 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = probe_step(beat, i, give);
     } else if (wanted->ready_bytes > 0) {
         account = &wanted->ready_bytes;
-        step = unused_step(beat, i, give);
+        step = give >= READY_PIECE_BYTES ? unused_step(beat, i, give) : 0;
     }
     if (!account)
         return;

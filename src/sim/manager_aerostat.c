@@ -138,13 +138,12 @@ static void wish_fresh(Manager *manager, guint i, bool wanted, int64_t now_us, W
 static void ask(Manager *manager, guint i, const PlanRow *row, Wish *wish)
 {
     Tracked *tracked = manager->tracked[i];
-    if (row->target_bytes > u64_min(tracked->facts.balloon_bytes, tracked->facts.target_bytes))
-        manager->promises[i] = row->target_bytes;
     manager->asked_rows[i] = *row;
     manager->asked_facts[i] = tracked->facts;
     manager->asked_boots[i] = tracked->boot_count;
     tracked->busy = TRUE;
     tracked->asked_bytes = wish->target_bytes = row->target_bytes;
+    manager->promises[i] = tracked_promised(tracked);
     if (row->move == MOVE_NUDGE)
         tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
 }
@@ -190,6 +189,7 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
         tracked_take(tracked, observe(&seen[i]), now_us, WALL_EPOCH_S + world_us / SECOND_US);
         if (is_new)
             tracked_inherit(tracked, manager->promises[i], now_us);
+        manager->promises[i] = tracked_promised(tracked);
         tracked->processor_at_us = now_us;
         if (!seen[i].idle)
             tracked_woke(tracked, now_us);
@@ -219,8 +219,6 @@ static void replied(Manager *manager, guint i, Reply reply, int64_t world_us)
     Tracked *tracked = manager->tracked[i];
     const PlanRow *row = &manager->asked_rows[i];
     tracked->busy = FALSE;
-    if (reply != REPLY_TIMEOUT)
-        manager->promises[i] = 0;
     if (reply == REPLY_TIMEOUT || manager->asked_boots[i] != tracked->boot_count) {
         tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
         plan_uncertain(&tracked->track.move, now_us);

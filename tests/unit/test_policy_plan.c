@@ -130,6 +130,8 @@ static void test_surplus_and_levelling(void)
     }
     g_assert_true(settled);
     g_assert_cmpuint(rows[1].target_bytes, >, rows[1].allocation_bytes / 100 * 98);
+    g_assert_cmpuint(rows[0].target_bytes + rows[1].target_bytes, <=, 8 * GIB);
+    g_assert_cmpuint(rows[0].target_bytes, <, 6 * GIB - 512 * MIB); /* as far as the other wanted it */
     rig_clear(&rig);
 }
 

@@ -136,11 +136,53 @@ static void test_inherits(Desk *desk, gconstpointer data)
 static void test_inherits_nothing(Desk *desk, gconstpointer data)
 {
     look(desk, 0);
-    tracked_inherit(desk->tracked, 2 * GIB, desk->now_us); /* it has come already */
     tracked_inherit(desk->tracked, 0, desk->now_us);
     g_assert_false(desk->tracked->unsure);
     tracked_inherit(desk->tracked, 9 * GIB, desk->now_us);
     g_assert_cmpuint(look(desk, 0)->target_bytes, ==, MAX_BYTES);
+    desk->facts.power = POWER_OFF;
+    look(desk, 0);
+    g_assert_cmpuint(tracked_promised(desk->tracked), ==, 0);
+}
+
+/* Its balloon is on its way down, and was to rise again when the daemon before was killed. */
+static void test_inherits_a_withdrawal(Desk *desk, gconstpointer data)
+{
+    desk->facts.balloon_bytes = 3 * GIB + 512 * MIB;
+    look(desk, 0);
+    tracked_inherit(desk->tracked, 3 * GIB, desk->now_us);
+    for (int i = 0; i < 15; i++) {
+        desk->facts.balloon_bytes -= 100 * MIB;
+        g_assert_cmpuint(live(desk)->target_bytes, ==, MAX(desk->facts.balloon_bytes, 3 * GIB));
+    }
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(desk->tracked), ==, 3 * GIB); /* until the guest has taken it */
+    desk->facts.balloon_bytes = 3 * GIB;
+    live(desk);
+    g_assert_cmpuint(tracked_promised(desk->tracked), ==, 0);
+}
+
+/* What the next daemon must know: raises from before they are sent until the guest has taken them, and whatever is uncertain. */
+static void test_promised(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    Tracked *tracked = desk->tracked;
+    g_assert_cmpuint(tracked_promised(tracked), ==, 0);
+    tracked->busy = TRUE;
+    tracked->asked_bytes = GIB;
+    g_assert_cmpuint(tracked_promised(tracked), ==, 0); /* a reclaim */
+    tracked->asked_bytes = 3 * GIB;
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB);
+    tracked->busy = FALSE;
+    tracked_uncertain(tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB);
+    tracked_refused(tracked, desk->now_us); /* asking anew did not tell */
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB);
+    tracked_accepted(tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB); /* the guest has not moved yet */
+    tracked_accepted(tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(tracked), ==, 0);
 }
 
 /* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
@@ -633,6 +675,8 @@ int main(int argc, char **argv)
     ADD("adopt/mid-inflation", test_mid_inflation);
     ADD("adopt/inherits", test_inherits);
     ADD("adopt/inherits-nothing", test_inherits_nothing);
+    ADD("adopt/inherits-a-withdrawal", test_inherits_a_withdrawal);
+    ADD("request/promised", test_promised);
     ADD("adopt/reset-before-us", test_reset_before_us);
     ADD("adopt/paused", test_adopts_paused);
     ADD("adopt/old-statistics", test_old_statistics);
