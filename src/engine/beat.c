@@ -125,7 +125,9 @@ static void end_beat(Engine *engine)
     engine_decide(engine);
     const PlanTotals *totals = &engine->host.totals;
     int64_t now_us = g_get_monotonic_time();
-    gboolean moving = totals->someone_waits || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 ||
+    /* Balloons move in pages: a few bytes between one and its target are no move. */
+    gboolean reclaiming = totals->reclaiming_bytes >= engine->params.quantum_bytes;
+    gboolean moving = totals->someone_waits || reclaiming || totals->granted_bytes > 0 ||
                       engine_bursting(engine, now_us) || engine_wonders(engine, now_us);
     guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? engine->fast_beat_ms : engine->slow_beat_ms;
     engine->hurried = engine->look_again;

@@ -129,15 +129,6 @@ static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *dem
     return untaken ? u64_min(high, u64_max(facts->balloon_bytes, demand->floor_bytes)) : high;
 }
 
-/* Of @room, what is given to nobody: a share of it, and no more than they would lack for their maximum if all of it were lent. */
-static uint64_t ready_of(const Share *shares, size_t n, uint64_t room, const PolicyParams *params)
-{
-    uint64_t lacking = 0;
-    for (size_t k = 0; k < n; k++)
-        lacking = u64_add_sat(lacking, shares[k].high_bytes - shares[k].low_bytes);
-    return u64_min(room / 1000 * params->ready_permille, u64_sub_sat(lacking, room));
-}
-
 /* Lifts everyone that may move from where the tiers before left it towards this tier's high; the others keep what they
  * have. Returns the sum of all. */
 static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *servers,
@@ -145,7 +136,7 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
 {
     PlanScratch *scratch = &decision->scratch;
     const bool taxed = tier == TIER_NEED || tier == TIER_COMFORT;
-    uint64_t kept = 0, lows = 0;
+    uint64_t kept = 0;
     size_t n_lifted = 0;
     for (size_t i = 0; i < decision->n; i++) {
         const Demand *demand = &decision->demands[i];
@@ -157,18 +148,30 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
             continue;
         }
         double weight = taxed ? scratch->taxed[i] : plain_weight(&servers[i], params);
-        lows = u64_add_sat(lows, low);
         scratch->shares[n_lifted] = (Share){low, high, weight};
         scratch->donors[n_lifted++] = (uint32_t)i;
     }
-    uint64_t left = u64_sub_sat(budget, kept);
-    if (tier == TIER_MAXIMUM)
-        scratch->ready_bytes = ready_of(scratch->shares, n_lifted, u64_sub_sat(left, lows), params);
-    uint64_t sum = allocation_fill(scratch->shares, n_lifted, u64_sub_sat(left, scratch->ready_bytes),
-                                   scratch->index, scratch->bytes);
+    uint64_t sum =
+        allocation_fill(scratch->shares, n_lifted, u64_sub_sat(budget, kept), scratch->index, scratch->bytes);
     for (size_t k = 0; k < n_lifted; k++)
         decision->allocations[scratch->donors[k]] = scratch->bytes[k];
     return u64_add_sat(kept, sum);
+}
+
+/* Of @room, which nobody needs, how much is given to nobody: a share of it, and no more than they would lack for their maximum
+ * if all of it were lent. */
+static uint64_t ready_of(const Decision *decision, const ServerFacts *servers, const PolicyParams *params,
+                         uint64_t room)
+{
+    uint64_t lacking = 0;
+    for (size_t i = 0; i < decision->n && lacking / 2 < room; i++) {
+        if (decision->scratch.pinned[i])
+            continue;
+        uint64_t high =
+            tier_high(TIER_MAXIMUM, &servers[i], &decision->demands[i], decision->scratch.untaken[i]);
+        lacking = u64_add_sat(lacking, u64_sub_sat(high, decision->allocations[i]));
+    }
+    return u64_min(room / 1000 * params->ready_permille, u64_sub_sat(lacking, room));
 }
 
 static void allocate(const HostFacts *host, const ServerFacts *servers, const PolicyParams *params,
@@ -179,14 +182,18 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Po
         overhead = u64_add_sat(overhead, servers[i].overhead_bytes);
     uint64_t budget = u64_sub_sat(host->pool_bytes, overhead);
     uint64_t after_slack = u64_sub_sat(budget, host->slack_bytes);
+    uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, params, budget);
+    if (sum < budget)
+        sum = fill_tier(decision, TIER_NEED, servers, params, budget);
     /* Nobody keeps as surplus what others are about to touch. */
     uint64_t surplus = u64_sub_sat(after_slack, decision->scratch.expected_bytes);
-    uint64_t sum = fill_tier(decision, TIER_MINIMUM, servers, params, budget);
-    for (Tier tier = TIER_NEED; tier <= TIER_MAXIMUM; tier++) {
-        uint64_t tier_budget = tier == TIER_NEED ? budget : (tier == TIER_MAXIMUM ? surplus : after_slack);
-        if (sum < tier_budget)
-            sum = fill_tier(decision, tier, servers, params, tier_budget);
-    }
+    if (sum < surplus)
+        decision->scratch.ready_bytes = ready_of(decision, servers, params, surplus - sum);
+    uint64_t ready = decision->scratch.ready_bytes;
+    if (sum < u64_sub_sat(after_slack, ready))
+        sum = fill_tier(decision, TIER_COMFORT, servers, params, after_slack - ready);
+    if (sum < u64_sub_sat(surplus, ready))
+        fill_tier(decision, TIER_MAXIMUM, servers, params, surplus - ready);
 }
 
 void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrack *tracks, size_t n,

@@ -208,8 +208,8 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
     bool wanted = totals->someone_waits || bursting(manager, now_us);
     for (guint i = 0; i < n; i++)
         wish_fresh(manager, i, wanted, now_us, &wishes[i]);
-    bool moving =
-        wanted || totals->reclaiming_bytes > 0 || totals->granted_bytes > 0 || wonders(manager, now_us);
+    bool moving = wanted || totals->reclaiming_bytes >= manager->scenario->params.quantum_bytes ||
+                  totals->granted_bytes > 0 || wonders(manager, now_us);
     return (BeatEnd){moving ? manager->scenario->fast_beat_us : manager->scenario->beat_us};
 }
 

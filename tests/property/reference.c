@@ -76,13 +76,21 @@ static long double tier(int number, const ServerFacts *facts, const Demand *dema
     return high;
 }
 
-/* Half of what is left for the last tier, and no more than lacks to lift everybody all the way. */
-static long double ready(const long double *low, const long double *high, int n, long double tier_budget)
+static bool moves(const World *world, int k)
 {
-    long double left = tier_budget, lacking = 0;
-    for (int k = 0; k < n; k++) {
-        left -= low[k];
-        lacking += high[k] - low[k];
+    return world->facts[k].fixed == FIXED_NO && !hold_pins(world->decision->rows[k].hold);
+}
+
+/* Half of what needs leave of @budget, and no more than would lack to lift everybody all the way. */
+static long double ready(const World *world, const long double *share, long double budget)
+{
+    long double left = budget, lacking = 0, weight;
+    for (int k = 0; k < world->n; k++) {
+        left -= share[k];
+        long double most =
+            tier(3, &world->facts[k], &world->decision->demands[k], world->tracks[k].move.untaken, &weight);
+        if (moves(world, k) && most > share[k])
+            lacking += most - share[k];
     }
     long double kept = lacking - left < left / 2 ? lacking - left : left / 2;
     return left > 0 && kept > 0 ? kept : 0;
@@ -103,26 +111,26 @@ void reference_allocate(const World *world, long double *ret_share)
     }
     if (budget < 0)
         budget = 0;
+    long double expected = 0, kept = 0;
+    for (int k = 0; k < world->n; k++)
+        expected +=
+            plan_expected_of(&world->facts[k], &world->tracks[k].burst, &world->params, world->now_us);
     for (int number = 0; number < 4; number++) {
         long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
-        if (number == 3)
-            for (int k = 0; k < world->n; k++)
-                tier_budget -= plan_expected_of(&world->facts[k], &world->tracks[k].burst, &world->params,
-                                                world->now_us);
+        if (number == 2)
+            kept = ready(world, ret_share, tier_budget - expected);
+        tier_budget -= kept + (number == 3 ? expected : 0);
         long double sum = 0;
         for (int k = 0; k < world->n; k++) {
-            bool pinned = world->facts[k].fixed != FIXED_NO || hold_pins(world->decision->rows[k].hold);
             low[k] = high[k] = ret_share[k];
             weight[k] = 1;
             sum += low[k];
-            if (pinned)
+            if (!moves(world, k))
                 continue;
             long double wanted = tier(number, &world->facts[k], &world->decision->demands[k],
                                       world->tracks[k].move.untaken, &weight[k]);
             high[k] = wanted > low[k] ? wanted : low[k];
         }
-        if (number == 3)
-            tier_budget -= ready(low, high, world->n, tier_budget);
         if (sum < tier_budget)
             reference_fill(low, high, weight, world->n, tier_budget, ret_share);
     }
