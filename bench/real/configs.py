@@ -34,6 +34,7 @@ class Config:
 
     def __enter__(self):
         self.stage.set_agents(self.uses_agent)
+        self.stage.empty_swap()
         self.stage.squeeze()
         self.start()
         return self

@@ -50,6 +50,12 @@ class Stage:
         with ThreadPoolExecutor(max_workers=8) as pool:
             return list(pool.map(action, guests))
 
+    def empty_swap(self):
+        """Takes back what an earlier turn has left in swap: whoever swaps in counts as faulting, and gives nothing."""
+        if self.swap:
+            self.set_swap(False)
+            self.set_swap(True)
+
     def set_swap(self, on):
         if on != self.swap:
             # With all of its memory a guest can take back at once what it has swapped out.
