@@ -119,11 +119,12 @@ void engine_keep_promise(Engine *engine, Tracked *tracked)
     uint64_t promised = tracked_promised(tracked);
     if (promised == tracked->noted_bytes)
         return;
-    tracked->noted_bytes = promised;
+    /* What could not be written is tried again with the next look. */
     if (promised == 0)
         promises_kept(engine->promises, known->uri, tracked->latest->id);
     else if (!promises_note(engine->promises, known->uri, tracked->latest->id, promised, &error))
-        engine_no_promises(engine, error);
+        return engine_no_promises(engine, error);
+    tracked->noted_bytes = promised;
 }
 
 static void on_target_set(Backend *backend, const char *id, const GError *error, gpointer user_data)
@@ -166,8 +167,8 @@ static void send_target(Engine *engine, Tracked *tracked, const PlanRow *row, Jo
     tracked->asked_bytes = row->target_bytes;
     if (row->move == MOVE_NUDGE)
         tracked->nudged_balloon_bytes = tracked->facts.balloon_bytes;
-    engine_keep_promise(engine,
-                        tracked); /* before it is sent: what comes after a killed daemon must know of it */
+    /* Before it is sent: what comes after a killed daemon must know of it. */
+    engine_keep_promise(engine, tracked);
     entry->sent_us = g_get_real_time();
     engine_note_sent(engine, tracked, entry, g_get_monotonic_time());
     /* May answer at once: the request is not ours any more. */

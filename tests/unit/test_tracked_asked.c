@@ -1,0 +1,230 @@
+/* One server followed through virtual time: what an earlier daemon left, and what becomes of requests. */
+#include "tracked_desk.h"
+
+/* ---- daemon restarts */
+
+static void test_already_up(Desk *desk, gconstpointer data)
+{
+    const ServerFacts *facts = look(desk, 0);
+    g_assert_true(facts->booted && facts->busy);
+    g_assert_cmpint(facts->hold, ==, HOLD_NO);
+    g_assert_cmpuint(facts->target_bytes, ==, 2 * GIB);
+    g_assert_true(live(desk)->busy);
+    g_assert_false(live(desk)->busy);
+    g_assert_cmpstr(tracked_state(desk->tracked), ==, "running");
+}
+
+/* Found while it inflates: what it comes to stand at is the target. */
+static void test_mid_inflation(Desk *desk, gconstpointer data)
+{
+    look(desk, 0);
+    for (int i = 0; i < 10; i++) {
+        desk->facts.balloon_bytes -= 100 * MIB;
+        const ServerFacts *facts = live(desk);
+        g_assert_true(facts->busy);
+        g_assert_cmpuint(facts->target_bytes, ==, desk->facts.balloon_bytes);
+        g_assert_cmpuint(desk->returned, ==, 0);
+    }
+    live(desk);
+    g_assert_false(live(desk)->busy);
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 2 * GIB - 1000 * MIB);
+}
+
+/* The daemon before has asked for more and was killed: that counts, and is asked again as soon as the guest has shown that it
+ * lives. */
+static void test_inherits(Desk *desk, gconstpointer data)
+{
+    look(desk, 0);
+    tracked_inherit(desk->tracked, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, 3 * GIB);
+    look(desk, 2 * S);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    desk->facts.balloon_bytes += 100 * MIB;
+    g_assert_cmpuint(live(desk)->target_bytes, ==, 3 * GIB);
+    g_assert_true(desk->tracked->facts.busy);
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    /* Its balloon is on its way: that tells nothing new. */
+    g_assert_cmpuint(look(desk, 100 * MS)->target_bytes, ==, 3 * GIB);
+    g_assert_false(desk->tracked->facts.busy);
+}
+
+static void test_inherits_nothing(Desk *desk, gconstpointer data)
+{
+    look(desk, 0);
+    tracked_inherit(desk->tracked, 0, desk->now_us);
+    g_assert_false(desk->tracked->unsure);
+    tracked_inherit(desk->tracked, 9 * GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, MAX_BYTES);
+    desk->facts.power = POWER_OFF;
+    look(desk, 0);
+    g_assert_cmpuint(tracked_promised(desk->tracked), ==, 0);
+}
+
+/* Its balloon is on its way down, and was to rise again when the daemon before was killed. */
+static void test_inherits_a_withdrawal(Desk *desk, gconstpointer data)
+{
+    desk->facts.balloon_bytes = 3 * GIB + 512 * MIB;
+    look(desk, 0);
+    tracked_inherit(desk->tracked, 3 * GIB, desk->now_us);
+    for (int i = 0; i < 15; i++) {
+        desk->facts.balloon_bytes -= 100 * MIB;
+        g_assert_cmpuint(live(desk)->target_bytes, ==, MAX(desk->facts.balloon_bytes, 3 * GIB));
+    }
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(desk->tracked), ==, 3 * GIB); /* until the guest has taken it */
+    desk->facts.balloon_bytes = 3 * GIB;
+    live(desk);
+    g_assert_cmpuint(tracked_promised(desk->tracked), ==, 0);
+}
+
+/* What the next daemon must know: raises from before they are sent until the guest has taken them, and whatever is uncertain. */
+static void test_promised(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    Tracked *tracked = desk->tracked;
+    g_assert_cmpuint(tracked_promised(tracked), ==, 0);
+    tracked->busy = TRUE;
+    tracked->asked_bytes = GIB;
+    g_assert_cmpuint(tracked_promised(tracked), ==, 0); /* a reclaim */
+    tracked->asked_bytes = 3 * GIB;
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB);
+    tracked->busy = FALSE;
+    tracked_uncertain(tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB);
+    tracked_refused(tracked, desk->now_us); /* asking anew did not tell */
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB);
+    tracked_accepted(tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(tracked), ==, 3 * GIB); /* the guest has not moved yet */
+    tracked_accepted(tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
+    g_assert_cmpuint(tracked_promised(tracked), ==, 0);
+}
+
+/* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
+static void test_reset_before_us(Desk *desk, gconstpointer data)
+{
+    const ServerFacts *facts = look(desk, 3 * S);
+    g_assert_true(facts->booted && facts->busy);
+    for (int i = 0; i < 9; i++)
+        g_assert_true(look(desk, S)->busy);
+    facts = look(desk, S);
+    g_assert_false(facts->booted);
+    g_assert_cmpint(facts->hold, ==, HOLD_REBOOTING);
+    g_assert_false(facts->busy);
+}
+
+/* A guest that was paused when we came cannot speak; that is not silence. */
+static void test_adopts_paused(Desk *desk, gconstpointer data)
+{
+    desk->facts.power = POWER_PAUSED;
+    for (int i = 0; i < 60; i++)
+        g_assert_true(look(desk, S)->booted);
+    desk->facts.power = POWER_RUNNING;
+    g_assert_true(look(desk, S)->booted);
+    live(desk);
+    g_assert_false(live(desk)->busy);
+}
+
+/* Statistics from long before: it may be booting, hung or stopped, so all of its memory counts. */
+static void test_old_statistics(Desk *desk, gconstpointer data)
+{
+    const ServerFacts *facts = look(desk, 60 * S);
+    g_assert_false(facts->booted);
+    g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
+    g_assert_cmpint(facts->sample_us, ==, 0);
+    g_assert_cmpuint(facts->available_bytes, ==, UNKNOWN);
+    facts = live(desk);
+    g_assert_true(facts->booted);
+    g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
+    live(desk);
+    live(desk);
+    g_assert_cmpint(live(desk)->hold, ==, HOLD_NO);
+}
+
+/* ---- requests */
+
+static void test_refused(Desk *desk, gconstpointer data)
+{
+    static const int pause_s[] = {1, 2, 4, 8, 16, 16};
+    adopt_all(desk);
+    for (guint i = 0; i < G_N_ELEMENTS(pause_s); i++) {
+        tracked_refused(desk->tracked, desk->now_us);
+        g_assert_true(look(desk, pause_s[i] * S - 1)->busy);
+        g_assert_false(look(desk, 1)->busy);
+    }
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 2 * GIB);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_refused(desk->tracked, desk->now_us);
+    g_assert_false(look(desk, S)->busy);
+}
+
+/* Neither taken nor refused: the larger counts and nothing else is asked, however its balloon moves. */
+static void test_uncertain(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    tracked_uncertain(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, 3 * GIB);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    g_assert_true(live(desk)->busy);
+    g_assert_true(live(desk)->busy);
+    g_assert_true(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    desk->facts.responsive = FALSE;
+    live(desk);
+    g_assert_false(tracked_wants_confirmation(desk->tracked, desk->now_us));
+    desk->facts.responsive = TRUE;
+    tracked_uncertain(desk->tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
+    g_assert_cmpuint(look(desk, 0)->target_bytes, ==, 3 * GIB);
+    tracked_accepted(desk->tracked, MOVE_WITHDRAW, 3 * GIB, desk->now_us);
+    g_assert_false(live(desk)->busy);
+}
+
+/* In observe mode nothing is asked: what it comes to stand at is the target. */
+static void test_uncertain_adopts(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    tracked_uncertain(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_adopt(desk->tracked, desk->now_us);
+    desk->facts.balloon_bytes = 5 * GIB / 2;
+    look(desk, S);
+    g_assert_true(look(desk, S)->busy);
+    g_assert_false(look(desk, S)->busy);
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 5 * GIB / 2);
+}
+
+static void test_returned(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    desk->tracked->busy = TRUE; /* a reclaim that has not been answered is moving already */
+    desk->tracked->asked_bytes = GIB;
+    desk->facts.balloon_bytes -= 100 * MIB;
+    g_assert_cmpuint(look(desk, 100 * MS)->target_bytes, ==, 2 * GIB);
+    g_assert_cmpuint(desk->returned, ==, 100 * MIB);
+    desk->tracked->busy = FALSE;
+    desk->tracked->target_bytes = GIB;
+    desk->facts.balloon_bytes = GIB - MIB; /* a little below what was asked is not ours */
+    look(desk, 100 * MS);
+    g_assert_cmpuint(desk->returned, ==, GIB - 100 * MIB);
+    desk->facts.balloon_bytes = 2 * GIB;
+    look(desk, 100 * MS);
+    g_assert_cmpuint(desk->returned, ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("adopt/already-up", test_already_up);
+    ADD("adopt/mid-inflation", test_mid_inflation);
+    ADD("adopt/inherits", test_inherits);
+    ADD("adopt/inherits-nothing", test_inherits_nothing);
+    ADD("adopt/inherits-a-withdrawal", test_inherits_a_withdrawal);
+    ADD("request/promised", test_promised);
+    ADD("adopt/reset-before-us", test_reset_before_us);
+    ADD("adopt/paused", test_adopts_paused);
+    ADD("adopt/old-statistics", test_old_statistics);
+    ADD("request/refused", test_refused);
+    ADD("request/uncertain", test_uncertain);
+    ADD("request/uncertain-observed", test_uncertain_adopts);
+    ADD("request/returned", test_returned);
+    return g_test_run();
+}
