@@ -251,6 +251,10 @@ class Guest:
                 raise LabError(f"guest {self.name}: balloon at {actual} bytes after {timeout} s")
             time.sleep(every)
 
+    def stats_period(self):
+        """How often the running guest is asked for statistics, in seconds; 0: never."""
+        return int(dict(re.findall(r"<stats (period)='(\d+)'", self.lab.virsh("dumpxml", self.name))).get("period", 0))
+
     def set_stats_period(self, seconds):
         self.lab.virsh("dommemstat", self.name, "--period", str(seconds), "--live")
 

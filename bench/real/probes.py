@@ -202,10 +202,16 @@ def steady(stage, seconds, progress):
             "asking_core_share": statistics.mean(turn["asked"] - turn["unasked"] for turn in turns)}
 
 
+def periods_text(periods):
+    return " or ".join(str(seconds) for seconds in sorted(set(periods.values())))
+
+
 def asking_turn(stage, daemon_pid, seconds, progress, number):
     """What a QEMU uses, the mean of all, while the daemon asks and, close by, while it is held still and nothing asks."""
+    periods = {guest.name: guest.stats_period() for guest in stage.guests.values()}
+
     def watch(asking):
-        stage.all(lambda guest: guest.set_stats_period(1 if asking else 0))
+        stage.all(lambda guest: guest.set_stats_period(periods[guest.name] if asking else 0))
         os.kill(daemon_pid, signal.SIGCONT if asking else signal.SIGSTOP)
         time.sleep(3.0)
         return statistics.mean(qemu_cpu(stage, seconds).values())
@@ -215,6 +221,6 @@ def asking_turn(stage, daemon_pid, seconds, progress, number):
         found = {asking: watch(asking) for asking in order}
     finally:
         os.kill(daemon_pid, signal.SIGCONT)
-        stage.all(lambda guest: guest.set_stats_period(1))
-    progress(f"QEMU uses {found[True]:.2%} of a core asked, {found[False]:.2%} unasked")
+        stage.all(lambda guest: guest.set_stats_period(periods[guest.name]))
+    progress(f"QEMU uses {found[True]:.2%} of a core asked every {periods_text(periods)} s, {found[False]:.2%} unasked")
     return {"asked": found[True], "unasked": found[False]}

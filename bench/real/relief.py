@@ -46,7 +46,7 @@ class Plan:
         # Each list is one round: all managers take their turn in it before the next begins.
         self.rounds = [[STEP_IDLE, STEP_BUSY, EVERYONE, LEAK], [STEP_IDLE, MIXED, rotation(8, 3)]]
         self.variant = [STEP_IDLE]
-        self.bursts, self.agent_bursts, self.donors, self.stops, self.steady_s = 30, 6, 2, 2, 60
+        self.bursts, self.agent_bursts, self.donors, self.stops, self.steady_s = 30, 6, 4, 2, 60
         if quick:
             self.rounds, self.variant = [[STEP_IDLE, rotation(8, 2)]], [STEP_IDLE]
             self.bursts, self.agent_bursts, self.donors, self.stops, self.steady_s = 10, 0, 1, 1, 15

@@ -38,7 +38,7 @@ class Stage:
         self.guests.update(self.lab.start_guests(
             {name: {"memory_bytes": MAXIMUM_BYTES} for name in names}, script=f"anon:{IDLE_MIB}M",
             swap_bytes=self.swap_bytes, deflate_on_oom=False, free_page_reporting=self.free_page_reporting,
-            stats_period=1, agent=self.agent))
+            agent=self.agent))
         self.names += names
         for name in names:
             self.guests[name].wait_ready(120)

@@ -43,6 +43,7 @@ typedef struct {
     uint64_t boot_count;    /* grows with each start and each reset that was seen */
     uint64_t
         guest_update_s; /* statistics' `last-update`: whole seconds of host wall clock; 0 = never; or UNKNOWN */
+    int64_t stats_period_us;  /* from one answer to the next; 0: nobody knows */
     uint64_t available_bytes; /* MemAvailable */
     uint64_t free_bytes;      /* MemFree */
     uint64_t total_bytes;     /* MemTotal (shrinks with the balloon unless deflate-on-oom) */
@@ -114,7 +115,11 @@ typedef struct {
     void (*ask_fresh)(Backend *backend, const char *id, BackendDone done, gpointer user_data);
     /*
      * From here on entries may be NULL: this backend cannot do it.
-     *
+     */
+    /* A hint, as often as one likes: the guest stands still, so that what it says may come half as often; or it does so no more.
+     * A period of the operator's choice is kept. */
+    void (*rest)(Backend *backend, const char *id, gboolean rests);
+    /*
      * All are repeatable: asked again after a crash, what has been done already counts as done. Success of start and
      * stop means that the hypervisor has done it, of shutdown that it has asked the guest; facts tell what came of it.
      * Their deadlines are longer than a question's and the backend's own; start and stop may take tens of seconds.

@@ -48,6 +48,7 @@ static const BackendOps ops = {
     .observe = observe,
     .set_target = action_set_target,
     .ask_fresh = action_ask_fresh,
+    .rest = action_rest,
     .start = power_start,
     .shutdown = power_shutdown,
     .stop = power_stop,

@@ -5,6 +5,8 @@
 #define TARGET_LEAST_BYTES MIB
 /* A failed attempt to switch polling on is not repeated sooner. */
 #define PERIOD_RETRY_US (30 * US_PER_S)
+/* A guest that stands still says the same as before, and each answer costs it some milliseconds where it is emulated. */
+#define REST_PERIODS 2
 /* libvirt announces migrations, and a job that keeps statistics back is looked for at once. Any other is looked for this often, and
  * before a size is set. */
 #define JOB_LOOK_US (30 * US_PER_S)
@@ -117,10 +119,13 @@ static void target_done(Call *call, const GError *error)
 static void period_done(Call *call, const GError *error)
 {
     const Action *action = call->data;
-    if (!error)
-        call->server->definition.stats_period_s = action->period_s;
-    else if (call->state == CALL_RUNNING && action->off)
-        call->server->definition.stats_period_s = 0; /* switched on again by action_look_after() */
+    Server *server = call->server;
+    if (!error) {
+        server->owns_period |= server->definition.stats_period_s == 0;
+        server->definition.stats_period_s = action->period_s;
+    } else if (call->state == CALL_RUNNING && action->off) {
+        server->definition.stats_period_s = 0; /* switched on again by action_look_after() */
+    }
     answer(call, error);
 }
 
@@ -246,14 +251,21 @@ void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDon
     server_call(backend, server, call);
 }
 
+/* A period that somebody else has chosen is kept. */
+static unsigned period_wanted(const LibvirtBackend *backend, const Server *server)
+{
+    unsigned usual = backend->stats_period_s, has = server->definition.stats_period_s;
+    if (has != 0 && (!server->owns_period || (has != usual && has != REST_PERIODS * usual)))
+        return has;
+    return server->rests ? REST_PERIODS * usual : usual;
+}
+
 static void ask_period(LibvirtBackend *backend, Server *server, gboolean toggle, BackendDone done,
                        gpointer user_data)
 {
     Action *action = action_new(server);
     Call *call;
-    /* A period the operator has chosen is kept. */
-    action->period_s =
-        server->definition.stats_period_s ? server->definition.stats_period_s : backend->stats_period_s;
+    action->period_s = period_wanted(backend, server);
     action->toggle = toggle && server->definition.stats_period_s != 0;
     call = action_call(backend, run_period, period_done, action);
     call->late = period_late;
@@ -279,9 +291,21 @@ void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer 
     ask_period(backend, server, TRUE, done, user_data);
 }
 
-static gboolean lacks_polling(const LibvirtBackend *backend, const Server *server, int64_t now_us)
+void action_rest(Backend *base, const char *id, gboolean rests)
 {
-    return !backend->read_only && server->defined && server->definition.stats_period_s == 0 &&
+    LibvirtBackend *backend = (LibvirtBackend *)base;
+    Server *server = g_hash_table_lookup(backend->servers, id);
+    if (!server || server->rests == rests)
+        return;
+    server->rests = rests;
+    if (server->definition.stats_period_s != 0)
+        server->period_tried_us = 0;
+}
+
+static gboolean lacks_period(const LibvirtBackend *backend, const Server *server, int64_t now_us)
+{
+    return !backend->read_only && server->defined &&
+           server->definition.stats_period_s != period_wanted(backend, server) &&
            g_strcmp0(server->definition.driver, "virtio-balloon") == 0 &&
            (server->period_tried_us == 0 || now_us - server->period_tried_us >= PERIOD_RETRY_US ||
             server->period_tried_us < server->booted_us);
@@ -295,7 +319,7 @@ static gboolean wants_job_look(const Server *server, int64_t now_us)
 
 static void look_after(LibvirtBackend *backend, Server *server, int64_t now_us)
 {
-    if (lacks_polling(backend, server, now_us)) {
+    if (lacks_period(backend, server, now_us)) {
         server->period_tried_us = now_us;
         ask_period(backend, server, FALSE, NULL, NULL);
     } else if (wants_job_look(server, now_us)) {

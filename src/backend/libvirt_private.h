@@ -257,7 +257,9 @@ struct Server {
     gboolean job_active;   /* migration, save, snapshot */
     gboolean quiet; /* running, yet its statistics were not there although nothing of ours was in the way */
     int64_t job_checked_us;
-    int64_t period_tried_us; /* polling was last switched on */
+    int64_t period_tried_us; /* polling was last switched on, or changed */
+    gboolean owns_period;    /* its definition has none: the one in force is ours */
+    gboolean rests;          /* ... and may be longer */
     int64_t alive_asked_us;  /* QEMU was last asked for a sign of life; 0: not in this run of the daemon */
 
     uint64_t boot_count;
@@ -344,6 +346,7 @@ void glance_on(LibvirtBackend *backend);
 /* ---- libvirt_action.c */
 void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
 void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer user_data);
+void action_rest(Backend *base, const char *id, gboolean rests);
 /* action_look_after: switches polling on and looks for jobs where it is time to. */
 void action_look_after(LibvirtBackend *backend);
 

@@ -145,8 +145,10 @@ static void apply_definition(Server *server, const Listed *listed)
         next_xml = listed->xml;
     server->persistent = listed->persistent;
     server->autostart = listed->autostart;
-    server->next_start =
-        next_xml && definition_parse(next_xml, &next) ? next_start_of(&next) : NEXT_START_UNKNOWN;
+    gboolean persists = next_xml && definition_parse(next_xml, &next);
+    server->next_start = persists ? next_start_of(&next) : NEXT_START_UNKNOWN;
+    if (persists)
+        server->owns_period = next.stats_period_s == 0;
     server->defined = TRUE;
     server->definition_stale = FALSE;
     server->definition_us = g_get_monotonic_time();
@@ -298,6 +300,7 @@ BackendServer *server_facts(Server *server, const char *proc)
     facts->maximum_bytes = server->sample.maximum_bytes != UNKNOWN ? server->sample.maximum_bytes
                                                                    : server->definition.maximum_bytes;
     facts->boot_count = server->boot_count;
+    facts->stats_period_us = (int64_t)server->definition.stats_period_s * US_PER_S;
     facts->deflates_on_oom = server->definition.deflates_on_oom;
     facts->reports_free_pages = server->definition.reports_free_pages;
     facts->has_balloon = server->definition.has_balloon;

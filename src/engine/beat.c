@@ -9,6 +9,8 @@
 /* From one decision to the next look, however much happens: looks and answers take from the very processors that guests in
  * need run on. */
 #define BEAT_LEAST_MS 60
+/* While all stand still, statistics come half as often, and so do looks at them; whoever wakes is seen between the beats. */
+#define REST_BEATS 2
 
 EngineBackend *engine_backend_of(Engine *engine, const Backend *backend)
 {
@@ -129,7 +131,10 @@ static void end_beat(Engine *engine)
     gboolean reclaiming = totals->reclaiming_bytes >= engine->params.quantum_bytes;
     gboolean moving = totals->someone_waits || reclaiming || totals->granted_bytes > 0 ||
                       engine_bursting(engine, now_us) || engine_wonders(engine, now_us);
-    guint pause_ms = moving && engine->host.mode == MODE_MANAGE ? engine->fast_beat_ms : engine->slow_beat_ms;
+    gboolean rests = engine_let_rest(engine, now_us);
+    guint pause_ms = engine->slow_beat_ms * (rests ? REST_BEATS : 1);
+    if (moving && engine->host.mode == MODE_MANAGE)
+        pause_ms = engine->fast_beat_ms;
     engine->hurried = engine->look_again;
     if (engine->look_again)
         pause_ms = MIN(pause_ms, BEAT_LEAST_MS);

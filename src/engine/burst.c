@@ -119,8 +119,10 @@ static void look(Engine *engine, Tracked *tracked, gboolean its_turn, int64_t no
     uint64_t used_us = also_awake ? read_processor(tracked) : UNKNOWN;
     found->grows |= look_grows(engine, tracked, used_us, now_us);
     found->bursts |= tracked->track.burst.bursting;
-    if (also_awake)
+    if (also_awake) {
         found->stirs |= look_awake(tracked, used_us, now_us);
+        tracked_see_processor(tracked, used_us, now_us);
+    }
     found->grows |= tracked_is_due(tracked, &engine->params, now_us);
 }
 
@@ -256,6 +258,22 @@ gboolean engine_wonders(const Engine *engine, int64_t now_us)
             return TRUE;
     }
     return FALSE;
+}
+
+gboolean engine_let_rest(Engine *engine, int64_t now_us)
+{
+    guint n_moving = 0, n_resting = 0;
+    for (guint i = 0; i < engine->counted->len; i++) {
+        const Tracked *tracked = engine->counted->pdata[i];
+        gboolean rests = tracked_rests(tracked, &engine->params, now_us);
+        if (tracked->facts.fixed == FIXED_NO && tracked->backend->ops->rest)
+            tracked->backend->ops->rest(tracked->backend, tracked->latest->id, rests);
+        if (rests)
+            n_resting++;
+        else if (tracked->facts.fixed == FIXED_NO || tracked->latest->unlimited)
+            n_moving++;
+    }
+    return n_resting > 0 && n_moving == 0;
 }
 
 gboolean engine_bursting(const Engine *engine, int64_t now_us)

@@ -17,18 +17,6 @@
 #define ADOPT_FRESH_S 5
 /* Doubled so often, the pause after a refusal grows no more. */
 #define REFUSALS_DOUBLED 4
-/* A guest whose processors have run is taken to be awake for that long. */
-#define AWAKE_US SECOND_US
-/* For so long after it woke nobody knows yet whether it wakes for a burst; it is asked so often meanwhile ... */
-#define STIRS_US    INT64_C(500000)
-#define STIRRING_US INT64_C(100000)
-/* ... and so often while its statistics show it growing as fast as a burst. */
-#define GROWING_US INT64_C(80000)
-/* A balloon further above its target than this is inflating. */
-#define GIVES_BYTES (4 * MIB)
-/* A guest that bursts with room for so long is in no hurry to be asked. */
-#define ROOMY_US 400000.0
-
 TrackedTimes tracked_times_default(void)
 {
     return (TrackedTimes){
@@ -69,6 +57,8 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid)
     tracked->stat_fd = tracked->has_clock ? -1 : process_open_stat(proc, pid);
     tracked->statm_pid = pid;
     tracked->processor_at_us = 0;
+    tracked->rest_since_us = 0;
+    tracked->still = FALSE;
     tracked->read_at_us = UNKNOWN;
 }
 
@@ -451,43 +441,6 @@ uint64_t tracked_overhead(const Tracked *tracked, const TrackedDefaults *default
     return u64_max(set, surely_overhead(tracked));
 }
 
-void tracked_woke(Tracked *tracked, int64_t now_us)
-{
-    /* One that gives memory back runs for that. */
-    gboolean gives = tracked->facts.balloon_bytes > u64_add_sat(tracked->target_bytes, GIVES_BYTES);
-    if (now_us >= tracked->awake_until_us && !gives)
-        tracked->stirs_until_us = now_us + STIRS_US;
-    tracked->awake_until_us = now_us + AWAKE_US;
-}
-
-gboolean tracked_stirs(const Tracked *tracked, int64_t now_us)
-{
-    return now_us < tracked->stirs_until_us;
-}
-
-gboolean tracked_has_room(const Tracked *tracked)
-{
-    const BurstState *burst = &tracked->track.burst;
-    if (!burst->bursting || burst->looked_bytes == UNKNOWN)
-        return FALSE;
-    double room = (double)u64_sub_sat(tracked->facts.balloon_bytes, burst->looked_bytes);
-    return room * (double)SECOND_US > ROOMY_US * (double)MAX(burst->rate_bytes_per_s, MIB);
-}
-
-gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
-{
-    if (tracked->facts.idle || !tracked->demand.known)
-        return FALSE;
-    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, params);
-    const DemandState *seen = &tracked->track.demand;
-    bool grows = seen->growth_bytes_per_s >= params->burst_bytes_per_s && now_us - seen->rate_us < AWAKE_US;
-    if (grows)
-        age_us = GROWING_US;
-    else if (tracked_stirs(tracked, now_us))
-        age_us = MIN(age_us, STIRRING_US);
-    return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
-}
-
 static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)
 {
     const BackendServer *latest = tracked->latest;
@@ -598,6 +551,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .resident_bytes = resident,
         .overhead_bytes = overhead,
         .boot_count = tracked->boot_count,
+        .period_us = latest->stats_period_us,
         .sample_us = tracked->sample_us,
         .sample_balloon_bytes = tracked->sample_balloon_bytes,
         .available_bytes = known ? latest->available_bytes : UNKNOWN,
@@ -610,6 +564,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .deflates_on_oom = latest->deflates_on_oom,
         .booted = tracked->booted,
         .idle = tracked->processor_at_us != 0 && now_us >= tracked->awake_until_us,
+        .works = tracked->processor_at_us == 0 || now_us < tracked->works_until_us,
         .busy = tracked->busy || waits || mute || !reachable,
     };
     add_agent(tracked, &tracked->facts);

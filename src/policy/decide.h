@@ -41,7 +41,7 @@ void decision_free(Decision *decision);
  *     rises beyond need or floor.
  * G2  No target but a nudge's goes below min(minimum, held). A reclaim never goes below the minimum, the learned
  *     floor, or what the guest last said it uses (as far as it has touched that much) plus half its headroom. No
- *     reclaim on statistics older than params->stale_us or of an earlier boot. Within 5 s of swap-in, major faults,
+ *     reclaim on statistics older than demand_stale_us() or of an earlier boot. Within 5 s of swap-in, major faults,
  *     refaults or stall above params' rates nothing is taken that could come back from swap: a reclaim takes then only
  *     what lies unused beyond a full headroom and all that was swapped out and not read back for good, half of it on one
  *     sample's word, and only while somebody waits; nothing where that is not known, or of a guest that has just

@@ -10,6 +10,9 @@
 #define TROUBLE_US (INT64_C(3600) * SECOND_US)
 /* Distress this soon after the last is still the same incident, seen by another beat. */
 #define INCIDENT_US (INT64_C(10) * SECOND_US)
+/* Statistics older than so many periods of their own are stale; an operator's period longer than this does not help. */
+#define STALE_PERIODS  3
+#define PERIOD_MOST_US (INT64_C(10) * SECOND_US)
 /* Doubling the headroom five times is more than any guest grows between two samples. */
 #define STARVED_MAX 5
 /* What a guest in need may leave untouched all the same: what its kernel sets aside at boot for a crash kernel, an eighth
@@ -359,6 +362,12 @@ static uint32_t active_share(uint64_t working_set_bytes, uint64_t need_bytes)
     return (uint32_t)(1000 * (double)working_set_bytes / (double)need_bytes);
 }
 
+int64_t demand_stale_us(const ServerFacts *facts, const PolicyParams *params)
+{
+    int64_t period_us = facts->period_us < PERIOD_MOST_US ? facts->period_us : PERIOD_MOST_US;
+    return STALE_PERIODS * period_us > params->stale_us ? STALE_PERIODS * period_us : params->stale_us;
+}
+
 Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyParams *params, int64_t now_us)
 {
     if (state->boot_count != facts->boot_count)
@@ -394,13 +403,13 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         .faulting_floor_bytes = faulting_floor_bytes,
         .active_permille = active_share(working_set, need),
         .known = true,
-        .stale = now_us - state->last_sample_us > params->stale_us,
+        .stale = now_us - state->last_sample_us > demand_stale_us(facts, params),
         .faulting = now_us < state->faulting_until_us,
         .resting = now_us < state->rest_until_us,
     };
 }
 
-static bool is_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
+bool demand_is_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
 {
     if (!demand->known || params->blind_bytes_per_s == 0)
         return false;
@@ -410,7 +419,7 @@ static bool is_blind(const Demand *demand, const ServerFacts *facts, const Polic
 
 int64_t demand_sample_age_us(const Demand *demand, const ServerFacts *facts, const PolicyParams *params)
 {
-    if (facts->idle || !is_blind(demand, facts, params))
+    if (facts->idle || !demand_is_blind(demand, facts, params))
         return INT64_MAX;
     uint64_t left = u64_sub_sat(facts->balloon_bytes, demand->used_bytes);
     double lasts_us = (double)left * (double)SECOND_US / (double)params->blind_bytes_per_s;

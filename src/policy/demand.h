@@ -74,7 +74,7 @@ typedef struct {
     uint32_t active_permille; /* share of the need that is working set: ESX's f, for the idle tax; of the need
                                  and not of the balloon size, so that an allocation cannot change itself */
     bool known;               /* the guest has told what it uses since it booted */
-    bool stale;               /* ... but not within params->stale_us */
+    bool stale;               /* ... but not within demand_stale_us() */
     bool faulting;            /* it swaps in, faults or stalls, or did so a moment ago */
     bool resting;             /* after distress: the floor is a learned one */
 } Demand;
@@ -95,6 +95,13 @@ static inline uint64_t demand_floor(const Demand *demand, const PolicyParams *pa
     bool holds = rule_on(params, RULE_HOLD_FAULTING) && demand->faulting_floor_bytes > floor_bytes;
     return holds ? demand->faulting_floor_bytes : floor_bytes;
 }
+
+/* demand_stale_us: nothing is reclaimed on statistics older than this (G2): params->stale_us, or three periods in which the guest
+ * speaks where these are longer, of 10 s at most. */
+int64_t demand_stale_us(const ServerFacts *facts, const PolicyParams *params);
+
+/* demand_is_blind: its residency shows no burst, since nearly all it holds is resident. FALSE while nothing is known of it. */
+bool demand_is_blind(const Demand *demand, const ServerFacts *facts, const PolicyParams *params);
 
 /*
  * demand_sample_age_us: how old this server's statistics may become before they are asked for; INT64_MAX where its own

@@ -50,6 +50,7 @@ typedef struct {
                                       only as far as it is not counted as overhead */
     uint64_t overhead_bytes; /* what its QEMU holds beyond guest RAM */
     uint64_t boot_count;     /* changes at every start and every reset of the guest */
+    int64_t period_us;       /* how often the guest speaks; 0: once a second */
     int64_t sample_us;       /* when the guest's statistics below were first seen; 0 = never */
     uint64_t sample_balloon_bytes; /* the balloon size that belongs to that sample (the larger one when it
                                       moved) */
@@ -64,6 +65,7 @@ typedef struct {
     bool deflates_on_oom; /* the device has deflate-on-oom */
     bool booted;          /* the guest's driver has answered since the last start or reset */
     bool idle;            /* its virtual processors have all but stood still of late: it touches nothing */
+    bool works;           /* its virtual processors run, and not for its balloon alone; or nobody knows */
     bool busy; /* a request to its hypervisor is under way: nothing new is asked of it; target_bytes is
                   then the larger of the target in force and the one asked for */
 } ServerFacts;

@@ -29,6 +29,8 @@ PolicyParams policy_params_default(void)
         .settle_us = 10 * SECOND_US,
         .settle_permille = 20,
         .pace_bytes_per_s = 48 * MIB,
+        .lull_us = 30 * SECOND_US,
+        .working_pace_bytes_per_s = 12 * MIB,
         .turn_us = 5 * SECOND_US,
         .stall_bytes_per_s = 15 * MIB,
         .stall_us = 4 * SECOND_US,

@@ -22,21 +22,24 @@ typedef struct {
     int64_t probe_memory_us; /* 10 s: faulting this soon after a shrink means the shrink was too much */
     uint32_t probe_permille; /* 10: levelling takes at most 1 % of the balloon size per sample (senpai) */
     uint64_t residency_margin_bytes; /* 16 MiB: what a residency reading and a sample may be apart in time */
-    int64_t stale_us;                /* 3 periods of 1 s */
+    int64_t stale_us;                /* 3 periods of 1 s; three of the guest's own where they are longer */
     /* Idle tax: Waldspurger OSDI'02, section 5.2: k = 1/(1 - tau). */
     uint32_t tax_permille; /* 750 */
     /* Surplus. */
     uint32_t ready_permille; /* 500: half of what nobody needs stays in the pool where not all can have their
                                 maximum, and is granted without waiting for a donor; half is lent as cache */
     /* Moves. */
-    uint64_t quantum_bytes;       /* 1 MiB: the driver works in 256 pages of 4 KiB */
-    uint32_t band_permille;       /* 5: targets this near (0.5 % of the maximum) are left alone ... */
-    int64_t settle_us;            /* 10 s: ... and a deviation within 2 % is moved only after this long */
-    uint32_t settle_permille;     /* 20 */
-    uint64_t pace_bytes_per_s;    /* 48 MiB/s per donor while nobody waits: its own work comes first, and a
-                                     busy emulated one is to lose a tenth of that at most; 1/2048 of its
-                                     maximum where that is more */
-    int64_t turn_us;              /* 5 s between opposite moves while nobody waits */
+    uint64_t quantum_bytes;    /* 1 MiB: the driver works in 256 pages of 4 KiB */
+    uint32_t band_permille;    /* 5: targets this near (0.5 % of the maximum) are left alone ... */
+    int64_t settle_us;         /* 10 s: ... and a deviation within 2 % is moved only after this long */
+    uint32_t settle_permille;  /* 20 */
+    uint64_t pace_bytes_per_s; /* 48 MiB/s per donor while nobody waits ... */
+    int64_t lull_us;           /* 30 s: after nobody has needed more for so long ... */
+    uint64_t working_pace_bytes_per_s; /* ... 12 MiB/s from one that works: giving was seen to cost an
+                                          emulated guest 4 to 13 ms of its processor per MiB, and it is to
+                                          lose a tenth of its work at most; for both 1/2048 of its maximum
+                                          where that is more */
+    int64_t turn_us;                   /* 5 s between opposite moves while nobody waits */
     uint64_t stall_bytes_per_s;   /* 15 MiB/s: slower inflating means the guest is near out of memory ... */
     int64_t stall_us;             /* ... when it lasts 4 s (ChromeOS concierge's figures) */
     int64_t rest_us;              /* 60 s: first rest after distress, doubling ... */

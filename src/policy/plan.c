@@ -262,6 +262,8 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
         state->reached = false;
     } else {
         state->last_up_us = now_us;
+        if (row->move == MOVE_GRANT_NEED)
+            state->needed_us = now_us;
         state->reached = facts->balloon_bytes <= row->target_bytes;
     }
     state->asked_us = 0;

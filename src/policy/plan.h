@@ -52,6 +52,7 @@ typedef enum {
 typedef struct {
     uint64_t boot_count;
     int64_t last_up_us, last_down_us; /* when its target last rose and fell */
+    int64_t needed_us;                /* when it was last granted what it needed */
     int64_t reclaim_sample_us;        /* the sample the last reclaim was decided on */
     int64_t inflate_since_us;         /* stall detection: since when it has been above its target ... */
     uint64_t inflate_from_bytes;      /* ... and where it was then */
@@ -115,6 +116,7 @@ typedef struct {
     uint32_t *index;
     uint64_t expected_bytes; /* of all: plan_expected_of() */
     uint64_t ready_bytes;    /* of the surplus, what is given to nobody */
+    int64_t needed_us;       /* when any server was last granted what it needed; 0: never */
 } PlanScratch;
 
 /*

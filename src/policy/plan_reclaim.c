@@ -107,13 +107,22 @@ static bool leaves_unused(const Beat *beat, size_t i)
            facts->unused_bytes > idle / 2 && idle > beat->demands[i].headroom_bytes;
 }
 
+/* Nobody has needed more for a while. Needs come in swarms: what one has taken, the next may want as well. */
+static bool is_lull(const Beat *beat)
+{
+    int64_t needed_us = beat->scratch->needed_us;
+    return needed_us == 0 || beat->now_us - needed_us >= beat->params->lull_us;
+}
+
 static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
 {
     if (rose_lately(beat, i))
         return 0;
     int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
     double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
-    uint64_t pace = u64_max(beat->params->pace_bytes_per_s, beat->servers[i].maximum_bytes / PACE_SHARE);
+    bool spared = beat->servers[i].works && is_lull(beat);
+    uint64_t pace = spared ? beat->params->working_pace_bytes_per_s : beat->params->pace_bytes_per_s;
+    pace = u64_max(pace, beat->servers[i].maximum_bytes / PACE_SHARE);
     return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }
 

@@ -99,7 +99,7 @@ class RealGuests(unittest.TestCase):
         cls.guests = cls.lab.start_guests({
             "web-1": {"memory_bytes": 384 * MIB, "script": "anon:60M", "swap_bytes": 256 * MIB},
             "web-2": {"memory_bytes": 256 * MIB},
-            "mute": {"memory_bytes": 256 * MIB, "balloon_driver": False},
+            "mute": {"memory_bytes": 256 * MIB, "balloon_driver": False, "stats_period": 3},
             "bare": {"memory_bytes": 256 * MIB, "balloon": False},
         })
         for guest in cls.guests.values():
@@ -166,6 +166,28 @@ class RealGuests(unittest.TestCase):
         self.assertEqual(answer["error"], "")
         server = self.watch.server("web-2", lambda s: s["update_s"] and abs(s["update_s"] - time.time()) < 2)
         self.assertIsNotNone(server)
+
+    def test_4b_who_rests_is_asked_half_as_often(self):
+        def comes_to(**wanted):
+            end = time.monotonic() + 10
+            while (seen := {name: self.guests[name].stats_period() for name in ("web-1", "mute")}) != wanted:
+                self.assertLess(time.monotonic(), end, f"{seen}, not {wanted}")
+                time.sleep(0.1)
+        uuid = self.uuid("web-1")
+        comes_to(**{"web-1": 1, "mute": 3})
+        for name in ("web-1", "mute"):
+            self.watch.tell("rest", self.uuid(name), "on")
+        comes_to(**{"web-1": 2, "mute": 3})  # which its operator has chosen
+        mark = self.watch.mark()
+        self.watch.tell("fresh", uuid)
+        self.assertEqual(self.watch.wait(lambda l: l["what"] == "fresh" and l["id"] == uuid, mark)["error"], "")
+        comes_to(**{"web-1": 2, "mute": 3})
+        other = Watch(self.lab.uri, "web-1")  # as a new daemon, which nobody has told to let it rest
+        try:
+            comes_to(**{"web-1": 1, "mute": 3})
+        finally:
+            self.watch.tell("rest", uuid, "off")
+            self.assertEqual(other.close(), 0)
 
     def test_5_reset_is_counted(self):
         before = self.watch.server("web-2")

@@ -189,7 +189,8 @@ static void check_g2(Checks *checks, const World *world, int k, Violation *viola
     if (row->target_bytes < bottom)
         violate(violation, "G2", world, k, "reclaim to %" PRIu64 " below its floor of %" PRIu64 "",
                 row->target_bytes, bottom);
-    if (facts->sample_us == 0 || world->now_us - facts->sample_us > 3 * SECOND_US)
+    int64_t period_us = facts->period_us > SECOND_US ? facts->period_us : SECOND_US;
+    if (facts->sample_us == 0 || world->now_us - facts->sample_us > 3 * period_us)
         violate(violation, "G2", world, k, "reclaim on statistics of %ld ms ago",
                 (long)(world->now_us - facts->sample_us) / 1000);
     if (world->now_us < memory->faulting_until_us)
@@ -265,6 +266,8 @@ static void check_g4_donors(Checks *checks, const World *world, Violation *viola
         if (memory->still)
             memory->asked_us = world->now_us;
         memory->still = false;
+        if (facts->target_bytes < memory->target_bytes) /* what it was asked for has been accepted */
+            memory->asked_us = world->now_us;
         if (entitled > rows[k].target_bytes + band_of(&rows[k]))
             waiting += entitled - rows[k].target_bytes;
         bool reclaim = rows[k].move == MOVE_RECLAIM_CALM || rows[k].move == MOVE_RECLAIM_URGENT;
@@ -273,6 +276,7 @@ static void check_g4_donors(Checks *checks, const World *world, Violation *viola
             coming += u64_sub_sat(facts->balloon_bytes, rows[k].target_bytes) +
                       (reclaim ? u64_sub_sat(facts->target_bytes, rows[k].target_bytes) : 0);
         memory->asked_balloon_bytes = facts->balloon_bytes;
+        memory->target_bytes = facts->target_bytes;
         if (reclaim) {
             memory->asked_us = world->now_us;
             memory->reclaimed_sample_us = facts->sample_us;

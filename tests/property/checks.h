@@ -14,7 +14,7 @@ typedef struct {
 typedef struct {
     uint64_t boot_count;
     int64_t sample_us, rate_us, faulting_until_us, rest_us, rest_until_us, asked_us;
-    uint64_t swap_in_bytes, major_faults, rest_bytes, asked_balloon_bytes;
+    uint64_t swap_in_bytes, major_faults, rest_bytes, asked_balloon_bytes, target_bytes;
     int64_t reclaimed_sample_us;
     bool swap_known;           /* the last sample was of this boot, and said what was swapped out ... */
     uint64_t swapped_out;      /* ... so much */

@@ -101,6 +101,8 @@ static void init_guest(Guest *guest, uint64_t seed)
     guest->inflate_bytes_per_s = (20 + below(&rng, 1000)) * MIB;
     guest->deflates = true;
     guest->reports_free_pages = below(&rng, 2) == 0;
+    facts->works = below(&rng, 2) == 0;
+    facts->period_us = below(&rng, 4) == 0 ? 2 * SECOND_US : 0;
 }
 
 void world_init(World *world, const Episode *episode)

@@ -19,6 +19,7 @@ static void hurry(PolicyParams *params)
     params->rest_max_us /= FAKE_SPEED;
     params->override_us /= FAKE_SPEED * 20;
     params->pace_bytes_per_s *= FAKE_SPEED;
+    params->working_pace_bytes_per_s *= FAKE_SPEED;
     params->burst_bytes_per_s *= FAKE_SPEED;
     params->burst_quiet_us /= FAKE_SPEED;
     params->burst_twitch_us /= FAKE_SPEED;

@@ -183,6 +183,23 @@ static void test_slack_refill(void)
     rig_clear(&rig);
 }
 
+/* Nobody waiting, one that works loses little of its work to what it gives; while somebody waits that counts more. */
+static void test_working_donor(void)
+{
+    Rig rig = rig_new(16 * GIB, 2 * GIB);
+    rig_add(&rig, 8 * GIB, 8 * GIB, GIB);
+    rig_add(&rig, 8 * GIB, 8 * GIB, GIB);
+    rig.servers[1].works = true;
+    const PlanRow *rows = rig_decide(&rig);
+    g_assert_cmpuint(8 * GIB - rows[0].target_bytes, ==, 48 * MIB);
+    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, ==, 12 * MIB);
+    rig.host.pool_bytes -= 6 * GIB;
+    rows = rig_decide(&rig);
+    assert_row(rows[1], MOVE_RECLAIM_URGENT, WAIT_NONE);
+    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, >=, GIB);
+    rig_clear(&rig);
+}
+
 /* A reclaim under way is called off when its donor needs the memory itself. */
 static void test_withdraw(void)
 {
@@ -537,6 +554,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
     g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
+    g_test_add_func("/policy/plan/working-donor", test_working_donor);
     g_test_add_func("/policy/plan/withdraw", test_withdraw);
     g_test_add_func("/policy/plan/in-flight", test_in_flight);
     g_test_add_func("/policy/plan/distress", test_distress);

@@ -101,6 +101,69 @@ static void test_promised(Desk *desk, gconstpointer data)
     g_assert_cmpuint(tracked_promised(tracked), ==, 0);
 }
 
+/* Processors that run for the balloon alone are no work; and where nobody sees them, they may be at work. */
+static void test_works(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    Tracked *tracked = desk->tracked;
+    g_assert_true(live(desk)->works);
+    tracked->processor_at_us = desk->now_us;
+    g_assert_false(live(desk)->works);
+    tracked_woke(tracked, desk->now_us);
+    g_assert_true(live(desk)->works);
+    for (int i = 0; i < 3; i++)
+        live(desk);
+    g_assert_false(live(desk)->works);
+    tracked_accepted(tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
+    g_assert_cmpuint(live(desk)->balloon_bytes, >, GIB);
+    tracked_woke(tracked, desk->now_us);
+    g_assert_false(live(desk)->works);
+}
+
+/* Still for long enough; and one that runs for a moment is not. */
+static void test_stands_still(Desk *desk, gconstpointer data)
+{
+    Tracked *tracked = desk->tracked;
+    uint64_t used_us = 7 * S;
+    for (int i = 0; i <= 500; i++)
+        tracked_see_processor(tracked, used_us += 200, desk->now_us += 10 * MS); /* 2 % */
+    g_assert_true(tracked->still);
+    tracked_see_processor(tracked, used_us += 20 * MS, desk->now_us += 10 * MS);
+    g_assert_true(tracked->still);
+    tracked_see_processor(tracked, used_us += 10 * MS, desk->now_us += 10 * MS);
+    g_assert_false(tracked->still);
+    for (int i = 0; i < 100; i++)
+        tracked_see_processor(tracked, used_us += 10 * MS, desk->now_us += 100 * MS); /* 10 % */
+    g_assert_false(tracked->still);
+    for (int i = 0; i <= 50; i++)
+        tracked_see_processor(tracked, used_us, desk->now_us += 100 * MS);
+    g_assert_true(tracked->still);
+    tracked_see_processor(tracked, UNKNOWN, desk->now_us += 100 * MS);
+    g_assert_false(tracked->still);
+}
+
+static void test_rests(Desk *desk, gconstpointer data)
+{
+    const PolicyParams params = policy_params_default();
+    adopt_all(desk);
+    live(desk);
+    Tracked *tracked = desk->tracked;
+    tracked->decided = TRUE;
+    tracked->demand = (Demand){.known = true, .headroom_bytes = 100 * MIB, .used_bytes = 0};
+    tracked->facts.resident_bytes = tracked->facts.balloon_bytes / 2;
+    g_assert_false(tracked_rests(tracked, &params, desk->now_us));
+    tracked->still = TRUE;
+    g_assert_true(tracked_rests(tracked, &params, desk->now_us));
+    tracked->facts.resident_bytes = tracked->facts.balloon_bytes; /* a burst would not show */
+    g_assert_false(tracked_rests(tracked, &params, desk->now_us));
+    tracked->facts.resident_bytes = tracked->facts.balloon_bytes / 2;
+    tracked->track.move.last_down_us = desk->now_us - 4 * S; /* it is being moved */
+    g_assert_false(tracked_rests(tracked, &params, desk->now_us));
+    g_assert_true(tracked_rests(tracked, &params, desk->now_us + 2 * S));
+    tracked->row.short_bytes = MIB;
+    g_assert_false(tracked_rests(tracked, &params, desk->now_us + 2 * S));
+}
+
 /* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
 static void test_reset_before_us(Desk *desk, gconstpointer data)
 {
@@ -213,6 +276,9 @@ static void test_returned(Desk *desk, gconstpointer data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    ADD("stands-still", test_stands_still);
+    ADD("rests", test_rests);
+    ADD("works", test_works);
     ADD("adopt/already-up", test_already_up);
     ADD("adopt/mid-inflation", test_mid_inflation);
     ADD("adopt/inherits", test_inherits);

@@ -1,0 +1,90 @@
+/* Whether one server stands still, is awake, works or bursts, and so when its guest is to be asked. */
+#include "base/u64.h"
+#include "engine/tracked.h"
+#include "policy/params.h"
+
+#define SECOND_US INT64_C(1000000)
+/* A guest whose processors have run is taken to be awake for that long. */
+#define AWAKE_US SECOND_US
+/* A guest stands still that has used no more than a twentieth of a processor for so long: one that idles was seen to use 2 % of
+ * one where it is emulated, answers to us included, and up to 20 ms at once. */
+#define STILL_US       (5 * SECOND_US)
+#define STILL_PART     20
+#define STILL_LEAST_US UINT64_C(25000)
+/* One that works shows it between two steps of a paced reclaim, which are a second apart. */
+#define WORKS_US (3 * SECOND_US)
+/* For so long after it woke nobody knows yet whether it wakes for a burst; it is asked so often meanwhile ... */
+#define STIRS_US    INT64_C(500000)
+#define STIRRING_US INT64_C(100000)
+/* ... and so often while its statistics show it growing as fast as a burst. */
+#define GROWING_US INT64_C(80000)
+/* A balloon further above its target than this is inflating. */
+#define GIVES_BYTES (4 * MIB)
+/* A guest that bursts with room for so long is in no hurry to be asked. */
+#define ROOMY_US 400000.0
+
+void tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_us)
+{
+    int64_t since_us = now_us - tracked->rest_since_us;
+    bool first = tracked->rest_since_us == 0;
+    if (used_us == UNKNOWN || first || used_us < tracked->rest_used_us)
+        tracked->still = FALSE;
+    else if (used_us - tracked->rest_used_us > STILL_LEAST_US + (uint64_t)since_us / STILL_PART)
+        tracked->still = FALSE;
+    else if (since_us < STILL_US)
+        return;
+    else
+        tracked->still = TRUE;
+    tracked->rest_since_us = used_us == UNKNOWN ? 0 : now_us;
+    tracked->rest_used_us = used_us;
+}
+
+gboolean tracked_rests(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
+{
+    const MoveState *move = &tracked->track.move;
+    int64_t moved_us = MAX(MAX(move->last_up_us, move->last_down_us), move->last_step_us);
+    return tracked->still && tracked->decided && tracked->settled && !tracked->adopting && !tracked->unsure &&
+           !tracked->busy && tracked->facts.fixed == FIXED_NO && tracked->row.hold == HOLD_NO &&
+           tracked->row.move == MOVE_NONE && tracked->row.short_bytes == 0 && tracked->demand.known &&
+           !demand_is_blind(&tracked->demand, &tracked->facts, params) &&
+           (moved_us == 0 || now_us - moved_us >= STILL_US);
+}
+
+void tracked_woke(Tracked *tracked, int64_t now_us)
+{
+    /* One that gives memory back runs for that. */
+    gboolean gives = tracked->facts.balloon_bytes > u64_add_sat(tracked->target_bytes, GIVES_BYTES);
+    if (now_us >= tracked->awake_until_us && !gives)
+        tracked->stirs_until_us = now_us + STIRS_US;
+    if (!gives)
+        tracked->works_until_us = now_us + WORKS_US;
+    tracked->awake_until_us = now_us + AWAKE_US;
+}
+
+gboolean tracked_stirs(const Tracked *tracked, int64_t now_us)
+{
+    return now_us < tracked->stirs_until_us;
+}
+
+gboolean tracked_has_room(const Tracked *tracked)
+{
+    const BurstState *burst = &tracked->track.burst;
+    if (!burst->bursting || burst->looked_bytes == UNKNOWN)
+        return FALSE;
+    double room = (double)u64_sub_sat(tracked->facts.balloon_bytes, burst->looked_bytes);
+    return room * (double)SECOND_US > ROOMY_US * (double)MAX(burst->rate_bytes_per_s, MIB);
+}
+
+gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
+{
+    if (tracked->facts.idle || !tracked->demand.known)
+        return FALSE;
+    int64_t age_us = demand_sample_age_us(&tracked->demand, &tracked->facts, params);
+    const DemandState *seen = &tracked->track.demand;
+    bool grows = seen->growth_bytes_per_s >= params->burst_bytes_per_s && now_us - seen->rate_us < AWAKE_US;
+    if (grows)
+        age_us = GROWING_US;
+    else if (tracked_stirs(tracked, now_us))
+        age_us = MIN(age_us, STIRRING_US);
+    return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
+}
