@@ -254,7 +254,7 @@ class Trouble(unittest.TestCase):
         e2e.wait_until(lambda: self.promised(name), 20, self.situation, every=0.0005)
         self.guests[name].stop_process()
         time.sleep(0.5)
-        if self.promised(name):
+        if self.promised(name) > self.server(name)["balloon_bytes"]:
             return True
         self.guests[name].cont_process()
         return False
@@ -263,11 +263,10 @@ class Trouble(unittest.TestCase):
         e2e.wait_until(lambda: e2e.all_running(self.daemon, NAMES), 30, self.situation)
         try:
             self.assertTrue(any(self.freeze_in_a_raise("a") for _ in range(10)), "always answered")
-            held = self.server("a")["balloon_bytes"]
             self.daemon.stop(kill=True)
             promised = self.promised("a")
-            self.assertGreater(promised, held)
             self.daemon.start()
+            self.assertGreater(promised, 0)
 
             def inherited():
                 return self.daemon.servers().get("a", {}).get("target_bytes") == promised
