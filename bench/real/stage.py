@@ -43,6 +43,8 @@ class Stage:
         for name in names:
             self.guests[name].wait_ready(120)
         self.all(lambda guest: guest.send("report 200"))
+        if self.swap:
+            self.all(lambda guest: guest.send("swap on", timeout=60), names)
 
     def all(self, action, names=None):
         """action(guest) for all, at the same time."""

@@ -118,7 +118,7 @@ typedef struct {
      */
     /* A hint, as often as one likes: the guest stands still, so that what it says may come half as often; or it does so no more.
      * A period of the operator's choice is kept. */
-    void (*rest)(Backend *backend, const char *id, gboolean rests);
+    void (*still)(Backend *backend, const char *id, gboolean still);
     /*
      * All are repeatable: asked again after a crash, what has been done already counts as done. Success of start and
      * stop means that the hypervisor has done it, of shutdown that it has asked the guest; facts tell what came of it.

@@ -5,8 +5,6 @@
 #define TARGET_LEAST_BYTES MIB
 /* A failed attempt to switch polling on is not repeated sooner. */
 #define PERIOD_RETRY_US (30 * US_PER_S)
-/* A guest that stands still says the same as before, and each answer costs it some milliseconds where it is emulated. */
-#define REST_PERIODS 2
 /* libvirt announces migrations, and a job that keeps statistics back is looked for at once. Any other is looked for this often, and
  * before a size is set. */
 #define JOB_LOOK_US (30 * US_PER_S)
@@ -17,6 +15,7 @@ typedef struct {
     uint64_t bytes;
     unsigned period_s;
     gboolean toggle;     /* ask_fresh: through 0 */
+    gboolean kept;       /* the period is somebody else's choice */
     gboolean job_active; /* out */
     gboolean off;        /* out: polling was left switched off */
 } Action;
@@ -74,6 +73,13 @@ static void run_period(Call *call)
     virDomainPtr domain = lane_domain(call->lane, action->id, &call->error);
     if (!domain)
         return;
+    /* libvirt would let it wait for the end of that. */
+    action->job_active = has_job(domain);
+    if (action->job_active) {
+        g_set_error(&call->error, AEROSTAT_ERROR, AEROSTAT_ERROR_CONFLICT,
+                    "server %s: ask for statistics: it is being migrated, saved or copied", action->name);
+        return;
+    }
     if (action->toggle) {
         if (virDomainSetMemoryStatsPeriod(domain, 0, VIR_DOMAIN_AFFECT_LIVE) != 0) {
             fail(call, action, "ask for statistics");
@@ -120,8 +126,11 @@ static void period_done(Call *call, const GError *error)
 {
     const Action *action = call->data;
     Server *server = call->server;
+    if (call->state == CALL_RUNNING)
+        server->job_active = action->job_active;
     if (!error) {
-        server->owns_period |= server->definition.stats_period_s == 0;
+        if (!action->kept)
+            server->set_period_s = action->period_s;
         server->definition.stats_period_s = action->period_s;
     } else if (call->state == CALL_RUNNING && action->off) {
         server->definition.stats_period_s = 0; /* switched on again by action_look_after() */
@@ -251,13 +260,18 @@ void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDon
     server_call(backend, server, call);
 }
 
-/* A period that somebody else has chosen is kept. */
+/* A period that somebody else has chosen. */
+static gboolean keeps_period(const Server *server)
+{
+    unsigned has = server->definition.stats_period_s;
+    return has != 0 && has != server->set_period_s;
+}
+
 static unsigned period_wanted(const LibvirtBackend *backend, const Server *server)
 {
-    unsigned usual = backend->stats_period_s, has = server->definition.stats_period_s;
-    if (has != 0 && (!server->owns_period || (has != usual && has != REST_PERIODS * usual)))
-        return has;
-    return server->rests ? REST_PERIODS * usual : usual;
+    if (keeps_period(server))
+        return server->definition.stats_period_s;
+    return server->still ? STILL_PERIODS * backend->stats_period_s : backend->stats_period_s;
 }
 
 static void ask_period(LibvirtBackend *backend, Server *server, gboolean toggle, BackendDone done,
@@ -266,6 +280,7 @@ static void ask_period(LibvirtBackend *backend, Server *server, gboolean toggle,
     Action *action = action_new(server);
     Call *call;
     action->period_s = period_wanted(backend, server);
+    action->kept = keeps_period(server);
     action->toggle = toggle && server->definition.stats_period_s != 0;
     call = action_call(backend, run_period, period_done, action);
     call->late = period_late;
@@ -291,24 +306,34 @@ void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer 
     ask_period(backend, server, TRUE, done, user_data);
 }
 
-void action_rest(Backend *base, const char *id, gboolean rests)
-{
-    LibvirtBackend *backend = (LibvirtBackend *)base;
-    Server *server = g_hash_table_lookup(backend->servers, id);
-    if (!server || server->rests == rests)
-        return;
-    server->rests = rests;
-    if (server->definition.stats_period_s != 0)
-        server->period_tried_us = 0;
-}
-
 static gboolean lacks_period(const LibvirtBackend *backend, const Server *server, int64_t now_us)
 {
-    return !backend->read_only && server->defined &&
+    return !backend->read_only && server->defined && !server->job_active &&
            server->definition.stats_period_s != period_wanted(backend, server) &&
            g_strcmp0(server->definition.driver, "virtio-balloon") == 0 &&
            (server->period_tried_us == 0 || now_us - server->period_tried_us >= PERIOD_RETRY_US ||
             server->period_tried_us < server->booted_us);
+}
+
+static void mend_period(LibvirtBackend *backend, Server *server, int64_t now_us)
+{
+    server->period_tried_us = now_us;
+    ask_period(backend, server, FALSE, NULL, NULL);
+}
+
+void action_still(Backend *base, const char *id, gboolean still)
+{
+    LibvirtBackend *backend = (LibvirtBackend *)base;
+    Server *server = g_hash_table_lookup(backend->servers, id);
+    int64_t now_us = g_get_monotonic_time();
+    if (!server || server->still == still)
+        return;
+    server->still = still;
+    server->period_tried_us = 0;
+    /* What it says is wanted soon again; that it may come less often is not urgent. */
+    if (!still && server->sample.power == VIR_DOMAIN_RUNNING && server->definition.stats_period_s != 0 &&
+        server->admission == ADMITTED && server_may_call(server) && lacks_period(backend, server, now_us))
+        mend_period(backend, server, now_us);
 }
 
 static gboolean wants_job_look(const Server *server, int64_t now_us)
@@ -320,8 +345,7 @@ static gboolean wants_job_look(const Server *server, int64_t now_us)
 static void look_after(LibvirtBackend *backend, Server *server, int64_t now_us)
 {
     if (lacks_period(backend, server, now_us)) {
-        server->period_tried_us = now_us;
-        ask_period(backend, server, FALSE, NULL, NULL);
+        mend_period(backend, server, now_us);
     } else if (wants_job_look(server, now_us)) {
         Call *call = action_call(backend, run_job, job_done, action_new(server));
         server->job_checked_us = now_us;

@@ -110,7 +110,6 @@ static void remember(xmlNode *domain, xmlNode *mark)
 static void set_balloon(xmlNode *devices, const char *model)
 {
     xmlNode *balloon = child_made(devices, "memballoon");
-    xmlNode *stats = child_of(balloon, "stats");
     if (strcmp(model, "none") == 0) {
         drop(balloon);
         balloon = child_made(devices, "memballoon");
@@ -120,8 +119,6 @@ static void set_balloon(xmlNode *devices, const char *model)
     set_attribute(balloon, "model", model);
     set_attribute(balloon, "autodeflate", "on");
     set_attribute(balloon, "freePageReporting", "on");
-    if (!stats)
-        set_attribute(xmlNewChild(balloon, NULL, x("stats"), NULL), "period", "1");
 }
 
 static void set_backing(xmlNode *domain, const char *mode, gboolean locked)

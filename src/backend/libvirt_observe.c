@@ -12,7 +12,7 @@
 #define OVERDUE_MOST 10
 /* Changes that come without an event, like metadata or a device edited in place. */
 #define DEFINITION_US (60 * US_PER_S)
-/* Statistics make a QEMU with a balloon answer every second; one without is asked by itself, this often. */
+/* Statistics make a QEMU with a balloon answer every other second at least; one without is asked by itself, this often. */
 #define ALIVE_US (10 * US_PER_S)
 /* Starts, stops and definitions are told by events; who else is there is asked for this often. */
 #define LIST_EVERY_US (5 * US_PER_S)

@@ -226,6 +226,9 @@ GError *link_error(const LibvirtBackend *backend);
 void event_register(Link *link);
 void event_deregister(Link *link, virConnectPtr conn);
 
+/* A guest that stands still says the same as before, and each answer costs it some milliseconds where it is emulated. */
+#define STILL_PERIODS 2
+
 /* ---- libvirt_server.c */
 
 typedef enum {
@@ -258,8 +261,8 @@ struct Server {
     gboolean quiet; /* running, yet its statistics were not there although nothing of ours was in the way */
     int64_t job_checked_us;
     int64_t period_tried_us; /* polling was last switched on, or changed */
-    gboolean owns_period;    /* its definition has none: the one in force is ours */
-    gboolean rests;          /* ... and may be longer */
+    unsigned set_period_s;   /* the period that was last set by us in this run of it; 0: none was */
+    gboolean still;          /* ... and that may be longer */
     int64_t alive_asked_us;  /* QEMU was last asked for a sign of life; 0: not in this run of the daemon */
 
     uint64_t boot_count;
@@ -346,7 +349,7 @@ void glance_on(LibvirtBackend *backend);
 /* ---- libvirt_action.c */
 void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDone done, gpointer user_data);
 void action_ask_fresh(Backend *base, const char *id, BackendDone done, gpointer user_data);
-void action_rest(Backend *base, const char *id, gboolean rests);
+void action_still(Backend *base, const char *id, gboolean still);
 /* action_look_after: switches polling on and looks for jobs where it is time to. */
 void action_look_after(LibvirtBackend *backend);
 

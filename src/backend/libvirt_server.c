@@ -82,6 +82,8 @@ void server_started(LibvirtBackend *backend, Server *server)
     sample_init(&server->sample);
     server->sample.running = TRUE;
     server->sample.power = VIR_DOMAIN_RUNNING;
+    server->still = FALSE;
+    server->set_period_s = 0;
     process_expect_new(backend, server);
 }
 
@@ -135,9 +137,21 @@ static NextStart next_start_of(const Definition *definition)
     return definition->marked_off ? NEXT_START_DISABLED : NEXT_START_OFF;
 }
 
-static void apply_definition(Server *server, const Listed *listed)
+/* Between the two halves of a question of ours polling is off. */
+#define ASKING_US (2 * US_PER_S)
+
+/* A running machine's period that its definition does not have is the one that a daemon before us has set. */
+static gboolean is_daemons(const LibvirtBackend *backend, unsigned period_s, const Definition *next)
+{
+    unsigned usual_s = backend->stats_period_s;
+    return next->stats_period_s == 0 && (period_s == usual_s || period_s == STILL_PERIODS * usual_s);
+}
+
+static void apply_definition(const LibvirtBackend *backend, Server *server, const Listed *listed)
 {
     Definition next;
+    unsigned before_s = server->defined ? server->definition.stats_period_s : 0;
+    gboolean asking = g_get_monotonic_time() - server->asked_us < ASKING_US;
     const char *next_xml = listed->next_xml;
     if (!definition_parse(listed->xml, &server->definition))
         return;
@@ -147,8 +161,10 @@ static void apply_definition(Server *server, const Listed *listed)
     server->autostart = listed->autostart;
     gboolean persists = next_xml && definition_parse(next_xml, &next);
     server->next_start = persists ? next_start_of(&next) : NEXT_START_UNKNOWN;
-    if (persists)
-        server->owns_period = next.stats_period_s == 0;
+    if (server->definition.stats_period_s == 0 && asking)
+        server->definition.stats_period_s = before_s;
+    if (!server->defined && persists && is_daemons(backend, server->definition.stats_period_s, &next))
+        server->set_period_s = server->definition.stats_period_s;
     server->defined = TRUE;
     server->definition_stale = FALSE;
     server->definition_us = g_get_monotonic_time();
@@ -161,7 +177,7 @@ void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *
     g_free(server->name);
     server->name = g_strdup(listed->name);
     if (listed->xml)
-        apply_definition(server, listed);
+        apply_definition(backend, server, listed);
     if (server->event_us > asked_us)
         return;
     if (listed->domain_id < 0) {

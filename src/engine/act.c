@@ -91,7 +91,7 @@ static void answered(Request *request, Tracked *tracked, const GError *error, in
         tracked_accepted(tracked, row->move, row->target_bytes, now_us);
         /* What is confirmed after a reset is no nudge: that is still to come. */
         if (!rebooting || row->move == MOVE_NUDGE)
-            plan_carried_out(&tracked->track.move, &request->facts, row, now_us);
+            plan_carried_out(&tracked->track.move, &request->facts, row, &request->engine->params, now_us);
     } else if (!error || outcome_unknown(error)) {
         tracked_uncertain(tracked, row->move, row->target_bytes, now_us);
         plan_uncertain(&tracked->track.move, now_us);

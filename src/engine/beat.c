@@ -10,7 +10,7 @@
  * need run on. */
 #define BEAT_LEAST_MS 60
 /* While all stand still, statistics come half as often, and so do looks at them; whoever wakes is seen between the beats. */
-#define REST_BEATS 2
+#define STILL_BEATS 2
 
 EngineBackend *engine_backend_of(Engine *engine, const Backend *backend)
 {
@@ -131,8 +131,8 @@ static void end_beat(Engine *engine)
     gboolean reclaiming = totals->reclaiming_bytes >= engine->params.quantum_bytes;
     gboolean moving = totals->someone_waits || reclaiming || totals->granted_bytes > 0 ||
                       engine_bursting(engine, now_us) || engine_wonders(engine, now_us);
-    gboolean rests = engine_let_rest(engine, now_us);
-    guint pause_ms = engine->slow_beat_ms * (rests ? REST_BEATS : 1);
+    gboolean still = engine_tell_still(engine, now_us);
+    guint pause_ms = engine->slow_beat_ms * (still ? STILL_BEATS : 1);
     if (moving && engine->host.mode == MODE_MANAGE)
         pause_ms = engine->fast_beat_ms;
     engine->hurried = engine->look_again;

@@ -121,7 +121,7 @@ static void look(Engine *engine, Tracked *tracked, gboolean its_turn, int64_t no
     found->bursts |= tracked->track.burst.bursting;
     if (also_awake) {
         found->stirs |= look_awake(tracked, used_us, now_us);
-        tracked_see_processor(tracked, used_us, now_us);
+        found->grows |= tracked_see_processor(tracked, used_us, now_us);
     }
     found->grows |= tracked_is_due(tracked, &engine->params, now_us);
 }
@@ -260,20 +260,20 @@ gboolean engine_wonders(const Engine *engine, int64_t now_us)
     return FALSE;
 }
 
-gboolean engine_let_rest(Engine *engine, int64_t now_us)
+gboolean engine_tell_still(Engine *engine, int64_t now_us)
 {
-    guint n_moving = 0, n_resting = 0;
+    guint n_moving = 0, n_still = 0;
     for (guint i = 0; i < engine->counted->len; i++) {
         const Tracked *tracked = engine->counted->pdata[i];
-        gboolean rests = tracked_rests(tracked, &engine->params, now_us);
-        if (tracked->facts.fixed == FIXED_NO && tracked->backend->ops->rest)
-            tracked->backend->ops->rest(tracked->backend, tracked->latest->id, rests);
-        if (rests)
-            n_resting++;
+        gboolean still = tracked_is_still(tracked, &engine->params, now_us);
+        if (tracked->facts.fixed == FIXED_NO && tracked->backend->ops->still)
+            tracked->backend->ops->still(tracked->backend, tracked->latest->id, still);
+        if (still)
+            n_still++;
         else if (tracked->facts.fixed == FIXED_NO || tracked->latest->unlimited)
             n_moving++;
     }
-    return n_resting > 0 && n_moving == 0;
+    return n_still > 0 && n_moving == 0;
 }
 
 gboolean engine_bursting(const Engine *engine, int64_t now_us)

@@ -67,8 +67,8 @@ gboolean engine_bursting(const Engine *engine, int64_t now_us);
 gboolean engine_awaits(const Engine *engine, int64_t now_us);
 /* Whether a server has just woken, or is awake and full of what residency cannot tell from use: statistics must show its growth. */
 gboolean engine_wonders(const Engine *engine, int64_t now_us);
-/* engine_let_rest: tells backends who rests; TRUE while all do that could be moved. */
-gboolean engine_let_rest(Engine *engine, int64_t now_us);
+/* engine_tell_still: tells backends who stands still; TRUE while all do that could be moved. */
+gboolean engine_tell_still(Engine *engine, int64_t now_us);
 /* agent.c: listens to the agents of those that run. */
 void engine_follow_agents(Engine *engine);
 /* engine.c: from the newest facts to actions. */

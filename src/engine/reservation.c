@@ -212,6 +212,7 @@ static void look_for_room(Engine *engine)
     const PlanTotals *totals = &engine->host.totals;
     uint64_t granted = u64_add_sat(totals->granted_bytes, engine->granted_since_bytes);
     reservations_update(engine, u64_add_sat(totals->ledger.committed_bytes, granted), g_get_monotonic_time());
+    engine_look(engine);
 }
 
 /* An operation's room is not in the store: it asks again after a restart. */
@@ -286,7 +287,6 @@ const Reservation *engine_keep_room(Engine *engine, const Tracked *tracked, cons
     reservation->kept = TRUE;
     g_ptr_array_add(engine->reservations, reservation);
     look_for_room(engine);
-    engine_look(engine);
     return reservation;
 }
 

@@ -28,7 +28,7 @@ TrackedTimes tracked_times_default(void)
         /* A nudge is answered in milliseconds; a guest that has not by then was not listening yet. */
         .nudge_retry_us = 5 * SECOND_US,
         .adopt_still_us = SECOND_US * 3 / 2,
-        /* Ten periods of statistics. */
+        /* Ten periods of statistics, or five where they come half as often. */
         .adopt_silent_us = 10 * SECOND_US,
         .retry_us = SECOND_US,
     };
@@ -57,7 +57,7 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid)
     tracked->stat_fd = tracked->has_clock ? -1 : process_open_stat(proc, pid);
     tracked->statm_pid = pid;
     tracked->processor_at_us = 0;
-    tracked->rest_since_us = 0;
+    tracked->still_since_us = 0;
     tracked->still = FALSE;
     tracked->read_at_us = UNKNOWN;
 }

@@ -85,8 +85,8 @@ typedef struct {
     int64_t processor_at_us;  /* ... then; 0: not looked at yet */
     int64_t awake_until_us;   /* its processors have run a moment ago */
     int64_t stirs_until_us;   /* ... and had stood still before */
-    uint64_t rest_used_us;    /* what it had used of its processors ... */
-    int64_t rest_since_us;    /* ... then; it has been still since; 0: not looked at yet */
+    uint64_t still_used_us;   /* what it had used of its processors ... */
+    int64_t still_since_us;   /* ... then; it has been still since; 0: not looked at yet */
     gboolean still;           /* ... and for long enough */
     int64_t works_until_us;   /* they have run while its balloon asked nothing of it */
     int64_t asked_fresh_us;   /* when it was last asked for fresh statistics */
@@ -121,10 +121,10 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid);
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
 
 /* tracked_see_processor: @used_us: what its processors have run altogether; UNKNOWN where nobody can tell.
- * tracked_rests: it has stood still for seconds, has what it is to have, and would show if it began to touch memory: there is
+ * tracked_is_still: it has stood still for seconds, has what it is to have, and would show if it began to touch memory: there is
  * nothing to be heard from it for now. */
-void tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_us);
-gboolean tracked_rests(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
+gboolean tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_us);
+gboolean tracked_is_still(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
 
 /* tracked_woke: its processors run. tracked_stirs: they have begun to a moment ago, and not for its balloon.
  * tracked_is_due: whether it is awake, and its statistics are older than they may be: because it is blind for bursts, stirs,

@@ -13,6 +13,7 @@
 #define STILL_LEAST_US UINT64_C(25000)
 /* One that works shows it between two steps of a paced reclaim, which are a second apart. */
 #define WORKS_US (3 * SECOND_US)
+#define GAVE_US  (SECOND_US / 2)
 /* For so long after it woke nobody knows yet whether it wakes for a burst; it is asked so often meanwhile ... */
 #define STIRS_US    INT64_C(500000)
 #define STIRRING_US INT64_C(100000)
@@ -23,40 +24,45 @@
 /* A guest that bursts with room for so long is in no hurry to be asked. */
 #define ROOMY_US 400000.0
 
-void tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_us)
+gboolean tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_us)
 {
-    int64_t since_us = now_us - tracked->rest_since_us;
-    bool first = tracked->rest_since_us == 0;
-    if (used_us == UNKNOWN || first || used_us < tracked->rest_used_us)
+    int64_t since_us = now_us - tracked->still_since_us;
+    bool first = tracked->still_since_us == 0, was_still = tracked->still;
+    if (used_us == UNKNOWN || first || used_us < tracked->still_used_us)
         tracked->still = FALSE;
-    else if (used_us - tracked->rest_used_us > STILL_LEAST_US + (uint64_t)since_us / STILL_PART)
+    else if (used_us - tracked->still_used_us > STILL_LEAST_US + (uint64_t)since_us / STILL_PART)
         tracked->still = FALSE;
     else if (since_us < STILL_US)
-        return;
+        return FALSE;
     else
         tracked->still = TRUE;
-    tracked->rest_since_us = used_us == UNKNOWN ? 0 : now_us;
-    tracked->rest_used_us = used_us;
+    tracked->still_since_us = used_us == UNKNOWN ? 0 : now_us;
+    tracked->still_used_us = used_us;
+    return was_still && !tracked->still;
 }
 
-gboolean tracked_rests(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
+gboolean tracked_is_still(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
 {
-    const MoveState *move = &tracked->track.move;
-    int64_t moved_us = MAX(MAX(move->last_up_us, move->last_down_us), move->last_step_us);
-    return tracked->still && tracked->decided && tracked->settled && !tracked->adopting && !tracked->unsure &&
-           !tracked->busy && tracked->facts.fixed == FIXED_NO && tracked->row.hold == HOLD_NO &&
-           tracked->row.move == MOVE_NONE && tracked->row.short_bytes == 0 && tracked->demand.known &&
-           !demand_is_blind(&tracked->demand, &tracked->facts, params) &&
+    const PlanRow *row = &tracked->row;
+    const Demand *demand = &tracked->demand;
+    int64_t moved_us = tracked->track.move.last_step_us;
+    gboolean known = tracked->decided && tracked->settled && !tracked->adopting && !tracked->unsure;
+    gboolean needs_nothing = row->hold == HOLD_NO && row->move == MOVE_NONE && !tracked->busy &&
+                             row->short_bytes < params->quantum_bytes && !demand->faulting;
+    gboolean would_show = tracked->latest->reports_free_pages && demand->known &&
+                          !demand_is_blind(demand, &tracked->facts, params);
+    return tracked->still && known && tracked->facts.fixed == FIXED_NO && needs_nothing && would_show &&
            (moved_us == 0 || now_us - moved_us >= STILL_US);
 }
 
 void tracked_woke(Tracked *tracked, int64_t now_us)
 {
-    /* One that gives memory back runs for that. */
+    /* One that gives memory back runs for that, and what was seen of its balloon may be a beat old. */
     gboolean gives = tracked->facts.balloon_bytes > u64_add_sat(tracked->target_bytes, GIVES_BYTES);
+    gboolean gave = now_us - tracked->track.move.last_down_us < GAVE_US;
     if (now_us >= tracked->awake_until_us && !gives)
         tracked->stirs_until_us = now_us + STIRS_US;
-    if (!gives)
+    if (!gives && !gave)
         tracked->works_until_us = now_us + WORKS_US;
     tracked->awake_until_us = now_us + AWAKE_US;
 }

@@ -100,8 +100,7 @@ static void look_at(Decision *decision, size_t i, const ServerFacts *facts, Serv
                                                     demand.active_permille, params->tax_permille);
     scratch->expected_bytes =
         u64_add_sat(scratch->expected_bytes, plan_expected_of(facts, &track->burst, params, now_us));
-    if (track->move.needed_us > scratch->needed_us)
-        scratch->needed_us = track->move.needed_us;
+    scratch->needed_bytes = u64_add_sat(scratch->needed_bytes, plan_needed_of(&track->move, params, now_us));
     decision->allocations[i] = first_low(facts, &demand, pinned, row.held_bytes, params);
     decision->demands[i] = demand;
     decision->rows[i] = row;
@@ -204,7 +203,7 @@ void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrac
     reserve(decision, n);
     decision->n = n;
     decision->scratch.expected_bytes = decision->scratch.ready_bytes = 0;
-    decision->scratch.needed_us = 0;
+    decision->scratch.needed_bytes = 0;
     for (size_t i = 0; i < n; i++)
         look_at(decision, i, &servers[i], &tracks[i], params, now_us);
     allocate(host, servers, params, decision);

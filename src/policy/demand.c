@@ -10,9 +10,10 @@
 #define TROUBLE_US (INT64_C(3600) * SECOND_US)
 /* Distress this soon after the last is still the same incident, seen by another beat. */
 #define INCIDENT_US (INT64_C(10) * SECOND_US)
-/* Statistics older than so many periods of their own are stale; an operator's period longer than this does not help. */
+/* Statistics older than so many periods of their own are stale; of a longer period than our own longest one they are so all the
+ * same: much may have happened since. */
 #define STALE_PERIODS  3
-#define PERIOD_MOST_US (INT64_C(10) * SECOND_US)
+#define PERIOD_MOST_US (INT64_C(2) * SECOND_US)
 /* Doubling the headroom five times is more than any guest grows between two samples. */
 #define STARVED_MAX 5
 /* What a guest in need may leave untouched all the same: what its kernel sets aside at boot for a crash kernel, an eighth

@@ -97,7 +97,7 @@ static inline uint64_t demand_floor(const Demand *demand, const PolicyParams *pa
 }
 
 /* demand_stale_us: nothing is reclaimed on statistics older than this (G2): params->stale_us, or three periods in which the guest
- * speaks where these are longer, of 10 s at most. */
+ * speaks where these are longer, of 2 s at most. */
 int64_t demand_stale_us(const ServerFacts *facts, const PolicyParams *params);
 
 /* demand_is_blind: its residency shows no burst, since nearly all it holds is resident. FALSE while nothing is known of it. */

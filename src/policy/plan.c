@@ -1,6 +1,7 @@
 /* The plan's frame: what may move, what costs nothing, then grants, then reclaims, then why the rest stays.
  */
 #include "policy/plan.h"
+#include <math.h>
 #include "base/u64.h"
 #include "policy/plan_internal.h"
 
@@ -252,7 +253,22 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
     *ret_totals = totals;
 }
 
-void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us)
+uint64_t plan_needed_of(const MoveState *state, const PolicyParams *params, int64_t now_us)
+{
+    if (state->needed_bytes == 0)
+        return 0;
+    double half_lives = (double)(now_us - state->needed_us) / (double)params->needed_half_life_us;
+    return u64_from_double((double)state->needed_bytes * exp2(-half_lives));
+}
+
+static void note_need(MoveState *state, uint64_t bytes, const PolicyParams *params, int64_t now_us)
+{
+    state->needed_bytes = u64_add_sat(plan_needed_of(state, params, now_us), bytes);
+    state->needed_us = now_us;
+}
+
+void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row,
+                      const PolicyParams *params, int64_t now_us)
 {
     bool down = row->move == MOVE_RECLAIM_URGENT || row->move == MOVE_RECLAIM_CALM ||
                 (row->move == MOVE_NUDGE && row->target_bytes < facts->target_bytes);
@@ -262,8 +278,8 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
         state->reached = false;
     } else {
         state->last_up_us = now_us;
-        if (row->move == MOVE_GRANT_NEED)
-            state->needed_us = now_us;
+        if (row->move == MOVE_GRANT_NEED || row->move == MOVE_DISTRESS)
+            note_need(state, u64_sub_sat(row->target_bytes, facts->target_bytes), params, now_us);
         state->reached = facts->balloon_bytes <= row->target_bytes;
     }
     state->asked_us = 0;

@@ -52,7 +52,8 @@ typedef enum {
 typedef struct {
     uint64_t boot_count;
     int64_t last_up_us, last_down_us; /* when its target last rose and fell */
-    int64_t needed_us;                /* when it was last granted what it needed */
+    uint64_t needed_bytes;            /* what it was granted of late for its need, fading ... */
+    int64_t needed_us;                /* ... as of then */
     int64_t reclaim_sample_us;        /* the sample the last reclaim was decided on */
     int64_t inflate_since_us;         /* stall detection: since when it has been above its target ... */
     uint64_t inflate_from_bytes;      /* ... and where it was then */
@@ -61,6 +62,7 @@ typedef struct {
     int64_t unsettled_since_us;       /* since when it has been off its allocation, within settle_permille */
     int64_t last_step_us;             /* pacing */
     int64_t override_until_us;        /* somebody else moved its balloon: hands off until then */
+    uint64_t gave_bytes_per_s;        /* the most it was seen to give of late, from beat to beat */
     uint64_t seen_balloon_bytes;      /* balloon size of the last beat ... */
     int64_t seen_us;                  /* ... and when that was */
     bool distressed;                  /* this beat: it took memory back from its balloon unasked */
@@ -116,7 +118,7 @@ typedef struct {
     uint32_t *index;
     uint64_t expected_bytes; /* of all: plan_expected_of() */
     uint64_t ready_bytes;    /* of the surplus, what is given to nobody */
-    int64_t needed_us;       /* when any server was last granted what it needed; 0: never */
+    uint64_t needed_bytes;   /* of all: plan_needed_of() */
 } PlanScratch;
 
 /*
@@ -183,6 +185,9 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
 uint64_t plan_expected_of(const ServerFacts *facts, const BurstState *burst, const PolicyParams *params,
                           int64_t now_us);
 
+/* plan_needed_of: what it was granted of late for its need: half of it counts after params->needed_half_life_us. */
+uint64_t plan_needed_of(const MoveState *state, const PolicyParams *params, int64_t now_us);
+
 /*
  * What became of a row; told once for each, or never. Of a row that nothing is told of it is taken that it may still be
  * carried out within a minute, and so a fall of the balloon down to its target is not somebody else's hand.
@@ -191,6 +196,7 @@ uint64_t plan_expected_of(const ServerFacts *facts, const BurstState *burst, con
  * plan_dropped:     it was not sent, or was refused; it is decided anew from the next facts
  * plan_uncertain:   nobody knows: it may have been carried out, or may be yet
  */
-void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row, int64_t now_us);
+void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row,
+                      const PolicyParams *params, int64_t now_us);
 void plan_dropped(MoveState *state);
 void plan_uncertain(MoveState *state, int64_t now_us);

@@ -10,6 +10,8 @@
 #define LAST_PIECE_BYTES (32 * MIB)
 /* Inflating starts within milliseconds; only what shows no movement after this long is doubted. */
 #define UNDER_WAY_US INT64_C(500000)
+/* One that works is to give for a sixth of the time: it goes on meanwhile, at half its speed where it has one processor. */
+#define WORK_PARTS 6
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
 /* Less than this is not worth a move that nobody waits for. */
@@ -107,11 +109,10 @@ static bool leaves_unused(const Beat *beat, size_t i)
            facts->unused_bytes > idle / 2 && idle > beat->demands[i].headroom_bytes;
 }
 
-/* Nobody has needed more for a while. Needs come in swarms: what one has taken, the next may want as well. */
+/* Of late nobody has needed much. Needs come in swarms: what one has taken, the next may want as well. */
 static bool is_lull(const Beat *beat)
 {
-    int64_t needed_us = beat->scratch->needed_us;
-    return needed_us == 0 || beat->now_us - needed_us >= beat->params->lull_us;
+    return beat->scratch->needed_bytes < beat->host->slack_bytes / 2;
 }
 
 static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
@@ -120,8 +121,10 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
         return 0;
     int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
     double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
-    bool spared = beat->servers[i].works && is_lull(beat);
-    uint64_t pace = spared ? beat->params->working_pace_bytes_per_s : beat->params->pace_bytes_per_s;
+    uint64_t pace = beat->params->pace_bytes_per_s;
+    if (beat->servers[i].works && is_lull(beat))
+        pace = u64_clamp(beat->tracks[i].move.gave_bytes_per_s / WORK_PARTS,
+                         beat->params->working_pace_bytes_per_s, pace);
     pace = u64_max(pace, beat->servers[i].maximum_bytes / PACE_SHARE);
     return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }

@@ -4,7 +4,9 @@
 #include "policy/plan_internal.h"
 
 /* A reading may be this much older than our own last request: until then its direction proves nothing. */
-#define ECHO_US INT64_C(2000000)
+/* A speed seen once counts for less with each other one. */
+#define GAVE_PARTS 8
+#define ECHO_US    INT64_C(2000000)
 /* A guest takes its memory back in milliseconds; one that has taken none of a grant for this long will not. */
 #define UNTAKEN_US INT64_C(10000000)
 /* A guest with less than this share of its balloon size left, or 32 MiB, had a reason to take memory back. */
@@ -111,6 +113,17 @@ static void watch_below(MoveState *move, const ServerFacts *facts, const PolicyP
     }
 }
 
+/* How fast its balloon has grown since the last beat: less than it can, where it stood still for a part of that. */
+static void watch_giving(MoveState *move, const ServerFacts *facts, int64_t now_us)
+{
+    int64_t since_us = now_us - move->seen_us;
+    if (move->seen_us == 0 || since_us <= 0 || facts->balloon_bytes >= move->seen_balloon_bytes)
+        return;
+    double gave = (double)(move->seen_balloon_bytes - facts->balloon_bytes);
+    uint64_t rate = u64_from_double(gave * 1e6 / (double)since_us);
+    move->gave_bytes_per_s = u64_max(rate, move->gave_bytes_per_s / GAVE_PARTS * (GAVE_PARTS - 1));
+}
+
 /* The sample that made a rise look like somebody's hand was from before it: the next one tells. */
 static void judge_again(ServerTrack *track, const ServerFacts *facts, const PolicyParams *params,
                         int64_t now_us)
@@ -158,6 +171,7 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
     if (!quiet && fell_unasked(move, facts, params, now_us))
         begin_override(move, params, now_us);
     watch_below(move, facts, params, quiet, now_us);
+    watch_giving(move, facts, now_us);
     move->seen_balloon_bytes = facts->balloon_bytes;
     move->seen_us = now_us;
 }

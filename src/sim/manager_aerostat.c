@@ -227,7 +227,8 @@ static void replied(Manager *manager, guint i, Reply reply, int64_t world_us)
     bool rebooting = tracked->was_reset && !tracked->settled;
     tracked_accepted(tracked, row->move, row->target_bytes, now_us);
     if (!rebooting || row->move == MOVE_NUDGE)
-        plan_carried_out(&tracked->track.move, &manager->asked_facts[i], row, now_us);
+        plan_carried_out(&tracked->track.move, &manager->asked_facts[i], row, &manager->scenario->params,
+                         now_us);
 }
 
 static bool crept_up(Tracked *tracked, uint64_t resident)

@@ -100,7 +100,7 @@ static const Key policy_keys[] = {
     PARAM(settle_us, KIND_TIME, 0, LONG),
     PARAM(settle_permille, KIND_U32, 0, 1000),
     PARAM(pace_bytes_per_s, KIND_SIZE, 1, SIZE_MAX_BYTES),
-    PARAM(lull_us, KIND_TIME, 0, LONG),
+    PARAM(needed_half_life_us, KIND_TIME, 1, LONG),
     PARAM(working_pace_bytes_per_s, KIND_SIZE, 1, SIZE_MAX_BYTES),
     PARAM(turn_us, KIND_TIME, 0, LONG),
     PARAM(stall_bytes_per_s, KIND_SIZE, 0, SIZE_MAX_BYTES),

@@ -138,8 +138,8 @@ static void command(Watch *watch, const char *line)
                                         asked_new("target"));
     } else if (n == 2 && strcmp(words[0], "fresh") == 0) {
         watch->backend->ops->ask_fresh(watch->backend, words[1], done, asked_new("fresh"));
-    } else if (n == 3 && strcmp(words[0], "rest") == 0) {
-        watch->backend->ops->rest(watch->backend, words[1], strcmp(words[2], "on") == 0);
+    } else if (n == 3 && strcmp(words[0], "still") == 0) {
+        watch->backend->ops->still(watch->backend, words[1], strcmp(words[2], "on") == 0);
     } else if (n == 2 && strcmp(words[0], "period") == 0) {
         g_source_remove(watch->timer);
         watch->timer = g_timeout_add((guint)atoi(words[1]), tick, watch);

@@ -189,8 +189,8 @@ static void check_g2(Checks *checks, const World *world, int k, Violation *viola
     if (row->target_bytes < bottom)
         violate(violation, "G2", world, k, "reclaim to %" PRIu64 " below its floor of %" PRIu64 "",
                 row->target_bytes, bottom);
-    int64_t period_us = facts->period_us > SECOND_US ? facts->period_us : SECOND_US;
-    if (facts->sample_us == 0 || world->now_us - facts->sample_us > 3 * period_us)
+    int64_t oldest_us = (facts->period_us >= 2 * SECOND_US ? 6 : 3) * SECOND_US;
+    if (facts->sample_us == 0 || world->now_us - facts->sample_us > oldest_us)
         violate(violation, "G2", world, k, "reclaim on statistics of %ld ms ago",
                 (long)(world->now_us - facts->sample_us) / 1000);
     if (world->now_us < memory->faulting_until_us)

@@ -102,7 +102,7 @@ static void init_guest(Guest *guest, uint64_t seed)
     guest->deflates = true;
     guest->reports_free_pages = below(&rng, 2) == 0;
     facts->works = below(&rng, 2) == 0;
-    facts->period_us = below(&rng, 4) == 0 ? 2 * SECOND_US : 0;
+    facts->period_us = (int64_t)below(&rng, 6) * SECOND_US;
 }
 
 void world_init(World *world, const Episode *episode)
@@ -200,7 +200,7 @@ static void answer(World *world, Guest *guest)
         if (request->boot_count != guest->facts.boot_count)
             return;
         guest->facts.target_bytes = request->target_bytes;
-        plan_carried_out(&guest->track.move, &request->facts, &request->row, world->now_us);
+        plan_carried_out(&guest->track.move, &request->facts, &request->row, &world->params, world->now_us);
     } else if (request->answer != ANSWER_REFUSE) {
         guest->facts.target_bytes = u64_max(guest->facts.target_bytes, request->target_bytes);
         plan_uncertain(&guest->track.move, world->now_us);

@@ -376,6 +376,16 @@ static void on_ask_fresh(Backend *base, const char *id, BackendDone done, gpoint
     ask((FakeBackend *)base, JOB_FRESH, id, 0, (gpointer)done, user_data);
 }
 
+static void on_still(Backend *base, const char *id, gboolean still)
+{
+    FakeBackend *fake = (FakeBackend *)base;
+    fake_lock(fake);
+    FakeGuest *guest = by_id(fake, id);
+    if (guest)
+        guest->still = still;
+    fake_unlock(fake);
+}
+
 static void guest_free(gpointer data)
 {
     FakeGuest *guest = data;
@@ -410,6 +420,7 @@ static const BackendOps ops = {
     .observe = on_observe,
     .set_target = on_set_target,
     .ask_fresh = on_ask_fresh,
+    .still = on_still,
     .free = on_free,
 };
 static GSourceFuncs source_funcs = {.dispatch = on_answers};

@@ -34,6 +34,7 @@ typedef struct {
     uint64_t cached_bytes;                /* resident besides, as far as there is room */
     gboolean silent;                      /* sends no statistics */
     gboolean hangs;                       /* its QEMU answers nothing */
+    gboolean still;                       /* what the engine last said of it */
     gboolean paused;
     gboolean container, autostart; /* as its definition says */
     gboolean unfound;              /* nobody knows its process */

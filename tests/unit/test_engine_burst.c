@@ -1,6 +1,7 @@
 /* Bursts as the engine meets them: residency in files that change by the millisecond, and what is granted before anybody
  * has said a word. */
 #include <string.h>
+#include "engine/engine_private.h"
 #include "engine_rig.h"
 
 #define POOL (UINT64_C(5) * GIB)
@@ -53,6 +54,35 @@ static void grow(Burst *burst, uint64_t to_bytes)
     burst->needy->goal_bytes = to_bytes;
     burst->needy->use_bytes_per_s = 3 * GIB;
     fake_unlock(burst->rig.fake);
+}
+
+/* The backend is told who stands still; the engine does too while all do. */
+static void test_tells_who_is_still(void)
+{
+    Burst burst;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    Rig *rig = &burst.rig;
+    Tracked *both[] = {rig_server(rig, "idle"), rig_server(rig, "needy")};
+    int64_t now_us = g_get_monotonic_time();
+    for (int i = 0; i < 2; i++) {
+        both[i]->latest->reports_free_pages = TRUE;
+        both[i]->facts.resident_bytes = both[i]->facts.balloon_bytes / 4;
+        both[i]->track.move.last_step_us = 0;
+        both[i]->row.move = MOVE_NONE;
+        both[i]->row.short_bytes = 0;
+        both[i]->still = i == 0;
+    }
+    g_assert_false(engine_tell_still(rig->engine, now_us));
+    g_assert_true(FAKE(rig->fake, burst.idle->still));
+    g_assert_false(FAKE(rig->fake, burst.needy->still));
+    both[1]->still = TRUE;
+    g_assert_true(engine_tell_still(rig->engine, now_us));
+    g_assert_true(FAKE(rig->fake, burst.needy->still));
+    both[0]->still = FALSE;
+    g_assert_false(engine_tell_still(rig->engine, now_us));
+    g_assert_false(FAKE(rig->fake, burst.idle->still));
+    rig_end(rig);
 }
 
 static const JournalEntry *find_entry(Rig *rig, gboolean (*wanted)(const JournalEntry *))
@@ -267,5 +297,6 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/cache", test_cache_leaves_the_slack);
     g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);
     g_test_add_func("/engine-burst/process", test_process_changes);
+    g_test_add_func("/engine-burst/still", test_tells_who_is_still);
     return g_test_run();
 }

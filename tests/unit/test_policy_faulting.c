@@ -116,7 +116,7 @@ static void test_steps(void)
         g_assert_cmpuint(taken, <=, (unused - 115 * MIB) / 2);
         for (size_t k = 0; k < SERVERS; k++)
             if (rows[k].move != MOVE_NONE) {
-                plan_carried_out(&rig.tracks[k].move, &rig.servers[k], &rows[k], rig.now_us);
+                plan_carried_out(&rig.tracks[k].move, &rig.servers[k], &rows[k], &rig.params, rig.now_us);
                 rig.servers[k].target_bytes = rig.servers[k].balloon_bytes = rows[k].target_bytes;
             }
         unused -= taken + 512 * KIB;

@@ -49,7 +49,7 @@ static void rig_act(Rig *rig, bool obeys)
         const PlanRow *row = &rig->decision->rows[i];
         if (row->move == MOVE_NONE)
             continue;
-        plan_carried_out(&rig->tracks[i].move, &rig->servers[i], row, rig->now_us);
+        plan_carried_out(&rig->tracks[i].move, &rig->servers[i], row, &rig->params, rig->now_us);
         rig->servers[i].target_bytes = row->target_bytes;
         if (obeys)
             rig->servers[i].balloon_bytes = row->target_bytes;
@@ -192,7 +192,17 @@ static void test_working_donor(void)
     rig.servers[1].works = true;
     const PlanRow *rows = rig_decide(&rig);
     g_assert_cmpuint(8 * GIB - rows[0].target_bytes, ==, 48 * MIB);
-    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, ==, 12 * MIB);
+    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, ==, 6 * MIB);
+    rig.tracks[1].move.gave_bytes_per_s = 60 * MIB; /* seen to be no great trouble */
+    rows = rig_decide(&rig);
+    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, ==, 10 * MIB);
+    rig.tracks[0].move.needed_bytes = 1100 * MIB; /* more than half of the slack, a moment ago */
+    rig.tracks[0].move.needed_us = rig.now_us - SECOND_US;
+    rows = rig_decide(&rig);
+    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, ==, 48 * MIB);
+    rig.tracks[0].move.needed_us = rig.now_us - 10 * SECOND_US;
+    rows = rig_decide(&rig);
+    g_assert_cmpuint(8 * GIB - rows[1].target_bytes, ==, 10 * MIB);
     rig.host.pool_bytes -= 6 * GIB;
     rows = rig_decide(&rig);
     assert_row(rows[1], MOVE_RECLAIM_URGENT, WAIT_NONE);
@@ -431,7 +441,7 @@ static void test_stuck_donor(void)
             const PlanRow *row = &rig.decision->rows[k];
             if (row->move == MOVE_NONE)
                 continue;
-            plan_carried_out(&rig.tracks[k].move, &rig.servers[k], row, rig.now_us);
+            plan_carried_out(&rig.tracks[k].move, &rig.servers[k], row, &rig.params, rig.now_us);
             rig.servers[k].target_bytes = row->target_bytes;
         }
         rig_pass(&rig, SECOND_US / 10, true);

@@ -36,7 +36,7 @@ static void rig_sample_now(Rig *rig, uint64_t available)
 static void rig_ask(Rig *rig, Move move, uint64_t target)
 {
     PlanRow row = {.move = move, .target_bytes = target};
-    plan_carried_out(&rig->track.move, &rig->facts, &row, rig->now_us);
+    plan_carried_out(&rig->track.move, &rig->facts, &row, &rig->params, rig->now_us);
     rig->facts.target_bytes = target;
 }
 
@@ -121,6 +121,20 @@ static const StallCase stall_cases[] = {
     {"not at all, and asked at every beat", 0, false, true, true},
     {"not at all, and often busy", 0, true, false, true},
 };
+
+/* What is granted for a need is remembered, and fades. */
+static void test_needs(void)
+{
+    Rig rig = rig_new();
+    g_assert_cmpuint(plan_needed_of(&rig.track.move, &rig.params, rig.now_us), ==, 0);
+    rig_ask(&rig, MOVE_GRANT_SURPLUS, 5 * GIB);
+    g_assert_cmpuint(plan_needed_of(&rig.track.move, &rig.params, rig.now_us), ==, 0);
+    uint64_t before = rig.facts.target_bytes;
+    rig_ask(&rig, MOVE_GRANT_NEED, 6 * GIB);
+    g_assert_cmpuint(plan_needed_of(&rig.track.move, &rig.params, rig.now_us), ==, 6 * GIB - before);
+    int64_t later_us = rig.now_us + rig.params.needed_half_life_us;
+    g_assert_cmpuint(plan_needed_of(&rig.track.move, &rig.params, later_us), ==, (6 * GIB - before) / 2);
+}
 
 static void test_stalls(void)
 {
@@ -317,6 +331,7 @@ static void test_untaken(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/policy/watch/needs", test_needs);
     g_test_add_func("/policy/watch/rises", test_rises);
     g_test_add_func("/policy/watch/judged-again", test_judged_again);
     g_test_add_func("/policy/watch/one-incident", test_one_incident);

@@ -121,7 +121,7 @@ static void test_works(Desk *desk, gconstpointer data)
 }
 
 /* Still for long enough; and one that runs for a moment is not. */
-static void test_stands_still(Desk *desk, gconstpointer data)
+static void test_processor_is_still(Desk *desk, gconstpointer data)
 {
     Tracked *tracked = desk->tracked;
     uint64_t used_us = 7 * S;
@@ -142,7 +142,7 @@ static void test_stands_still(Desk *desk, gconstpointer data)
     g_assert_false(tracked->still);
 }
 
-static void test_rests(Desk *desk, gconstpointer data)
+static void test_is_still(Desk *desk, gconstpointer data)
 {
     const PolicyParams params = policy_params_default();
     adopt_all(desk);
@@ -151,17 +151,18 @@ static void test_rests(Desk *desk, gconstpointer data)
     tracked->decided = TRUE;
     tracked->demand = (Demand){.known = true, .headroom_bytes = 100 * MIB, .used_bytes = 0};
     tracked->facts.resident_bytes = tracked->facts.balloon_bytes / 2;
-    g_assert_false(tracked_rests(tracked, &params, desk->now_us));
+    tracked->latest->reports_free_pages = TRUE;
+    g_assert_false(tracked_is_still(tracked, &params, desk->now_us));
     tracked->still = TRUE;
-    g_assert_true(tracked_rests(tracked, &params, desk->now_us));
+    g_assert_true(tracked_is_still(tracked, &params, desk->now_us));
     tracked->facts.resident_bytes = tracked->facts.balloon_bytes; /* a burst would not show */
-    g_assert_false(tracked_rests(tracked, &params, desk->now_us));
+    g_assert_false(tracked_is_still(tracked, &params, desk->now_us));
     tracked->facts.resident_bytes = tracked->facts.balloon_bytes / 2;
-    tracked->track.move.last_down_us = desk->now_us - 4 * S; /* it is being moved */
-    g_assert_false(tracked_rests(tracked, &params, desk->now_us));
-    g_assert_true(tracked_rests(tracked, &params, desk->now_us + 2 * S));
+    tracked->track.move.last_step_us = desk->now_us - 4 * S; /* it is being moved */
+    g_assert_false(tracked_is_still(tracked, &params, desk->now_us));
+    g_assert_true(tracked_is_still(tracked, &params, desk->now_us + 2 * S));
     tracked->row.short_bytes = MIB;
-    g_assert_false(tracked_rests(tracked, &params, desk->now_us + 2 * S));
+    g_assert_false(tracked_is_still(tracked, &params, desk->now_us + 2 * S));
 }
 
 /* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
@@ -276,8 +277,8 @@ static void test_returned(Desk *desk, gconstpointer data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    ADD("stands-still", test_stands_still);
-    ADD("rests", test_rests);
+    ADD("processor-is-still", test_processor_is_still);
+    ADD("is-still", test_is_still);
     ADD("works", test_works);
     ADD("adopt/already-up", test_already_up);
     ADD("adopt/mid-inflation", test_mid_inflation);
