@@ -208,7 +208,7 @@ def periods_text(periods):
 
 def asking_turn(stage, daemon_pid, seconds, progress, number):
     """What a QEMU uses, the mean of all, while the daemon asks and, close by, while it is held still and nothing asks."""
-    periods = {guest.name: guest.stats_period() for guest in stage.guests.values()}
+    periods = {guest.name: guest.stats_period() or 1 for guest in stage.guests.values()}
 
     def watch(asking):
         stage.all(lambda guest: guest.set_stats_period(periods[guest.name] if asking else 0))

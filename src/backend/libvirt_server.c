@@ -147,14 +147,15 @@ static gboolean is_daemons(const LibvirtBackend *backend, unsigned period_s, con
     return next->stats_period_s == 0 && (period_s == usual_s || period_s == STILL_PERIODS * usual_s);
 }
 
-static void apply_definition(const LibvirtBackend *backend, Server *server, const Listed *listed)
+/* Returns whether its period may have been set by a daemon before us. */
+static gboolean apply_definition(const LibvirtBackend *backend, Server *server, const Listed *listed)
 {
     Definition next;
     unsigned before_s = server->defined ? server->definition.stats_period_s : 0;
     gboolean asking = g_get_monotonic_time() - server->asked_us < ASKING_US;
     const char *next_xml = listed->next_xml;
     if (!definition_parse(listed->xml, &server->definition))
-        return;
+        return FALSE;
     if (!next_xml && listed->domain_id < 0)
         next_xml = listed->xml;
     server->persistent = listed->persistent;
@@ -163,11 +164,10 @@ static void apply_definition(const LibvirtBackend *backend, Server *server, cons
     server->next_start = persists ? next_start_of(&next) : NEXT_START_UNKNOWN;
     if (server->definition.stats_period_s == 0 && asking)
         server->definition.stats_period_s = before_s;
-    if (!server->defined && persists && is_daemons(backend, server->definition.stats_period_s, &next))
-        server->set_period_s = server->definition.stats_period_s;
     server->defined = TRUE;
     server->definition_stale = FALSE;
     server->definition_us = g_get_monotonic_time();
+    return persists && is_daemons(backend, server->definition.stats_period_s, &next);
 }
 
 void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *listed, int64_t asked_us)
@@ -176,8 +176,8 @@ void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *
     server->listed = TRUE;
     g_free(server->name);
     server->name = g_strdup(listed->name);
-    if (listed->xml)
-        apply_definition(backend, server, listed);
+    gboolean is_new = !server->defined;
+    gboolean daemons = listed->xml && apply_definition(backend, server, listed);
     if (server->event_us > asked_us)
         return;
     if (listed->domain_id < 0) {
@@ -190,6 +190,8 @@ void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *
         else
             server->definition_stale = listed->xml == NULL;
     }
+    if (is_new && daemons)
+        server->set_period_s = server->definition.stats_period_s;
 }
 
 static void note_movement(Server *server, const Sample *sample)

@@ -10,8 +10,8 @@
 #define LAST_PIECE_BYTES (32 * MIB)
 /* Inflating starts within milliseconds; only what shows no movement after this long is doubted. */
 #define UNDER_WAY_US INT64_C(500000)
-/* One that works is to give for a sixth of the time: it goes on meanwhile, at half its speed where it has one processor. */
-#define WORK_PARTS 6
+/* One that works is to give for an eighth of the time: it goes on meanwhile, at half its speed where it has one processor. */
+#define WORK_PARTS 8
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
 /* Less than this is not worth a move that nobody waits for. */
