@@ -268,10 +268,12 @@ class Trouble(unittest.TestCase):
             self.daemon.start()
             self.assertGreater(promised, 0)
 
+            # libvirt's copy of the size may be from before it fell: then that counts, which is more.
             def inherited():
-                return self.daemon.servers().get("a", {}).get("target_bytes") == promised
+                server = self.daemon.servers().get("a", {})
+                return server.get("target_bytes") and server["target_bytes"] == max(promised, server["balloon_bytes"])
             e2e.wait_until(inherited, 30, lambda: f"promised {promised}; {self.situation()}")
-            self.assertEqual(self.promised("a"), promised)
+            self.assertGreaterEqual(self.promised("a"), promised)
         finally:
             self.guests["a"].cont_process()
         # Frozen it says nothing, so it counted at its maximum, and the others may have given for that.
