@@ -152,7 +152,8 @@ static gboolean apply_definition(const LibvirtBackend *backend, Server *server, 
 {
     Definition next;
     unsigned before_s = server->defined ? server->definition.stats_period_s : 0;
-    gboolean asking = g_get_monotonic_time() - server->asked_us < ASKING_US;
+    gboolean asking =
+        listed->domain_id == server->domain_id && g_get_monotonic_time() - server->asked_us < ASKING_US;
     const char *next_xml = listed->next_xml;
     if (!definition_parse(listed->xml, &server->definition))
         return FALSE;

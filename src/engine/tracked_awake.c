@@ -28,14 +28,12 @@ gboolean tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_u
 {
     int64_t since_us = now_us - tracked->still_since_us;
     bool first = tracked->still_since_us == 0, was_still = tracked->still;
-    if (used_us == UNKNOWN || first || used_us < tracked->still_used_us)
-        tracked->still = FALSE;
-    else if (used_us - tracked->still_used_us > STILL_LEAST_US + (uint64_t)since_us / STILL_PART)
-        tracked->still = FALSE;
-    else if (since_us < STILL_US)
+    bool new_clock = used_us == UNKNOWN || first || used_us < tracked->still_used_us;
+    uint64_t most_us = STILL_LEAST_US + (uint64_t)since_us / STILL_PART;
+    bool ran = new_clock || used_us - tracked->still_used_us > most_us;
+    if (!ran && since_us < STILL_US)
         return FALSE;
-    else
-        tracked->still = TRUE;
+    tracked->still = !ran;
     tracked->still_since_us = used_us == UNKNOWN ? 0 : now_us;
     tracked->still_used_us = used_us;
     return was_still && !tracked->still;

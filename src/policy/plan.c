@@ -267,6 +267,14 @@ static void note_need(MoveState *state, uint64_t bytes, const PolicyParams *para
     state->needed_us = now_us;
 }
 
+/* A fall down to @bytes may yet be our own doing. */
+static void note_doubt(MoveState *state, uint64_t bytes, int64_t now_us)
+{
+    bool lately = state->doubt_us != 0 && now_us - state->doubt_us < LATE_US;
+    state->doubt_bytes = lately ? u64_min(state->doubt_bytes, bytes) : bytes;
+    state->doubt_us = now_us;
+}
+
 void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow *row,
                       const PolicyParams *params, int64_t now_us)
 {
@@ -277,6 +285,9 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
         state->reclaim_sample_us = facts->sample_us;
         state->reached = false;
     } else {
+        /* A guest that was on its way down may hear late that it is called back. */
+        if (facts->balloon_bytes > u64_add_sat(facts->target_bytes, params->quantum_bytes))
+            note_doubt(state, facts->target_bytes, now_us);
         state->last_up_us = now_us;
         if (row->move == MOVE_GRANT_NEED || row->move == MOVE_DISTRESS)
             note_need(state, u64_sub_sat(row->target_bytes, facts->target_bytes), params, now_us);
@@ -296,8 +307,6 @@ void plan_uncertain(MoveState *state, int64_t now_us)
 {
     if (state->asked_us == 0)
         return;
-    bool lately = state->doubt_us != 0 && now_us - state->doubt_us < LATE_US;
-    state->doubt_bytes = lately ? u64_min(state->doubt_bytes, state->asked_bytes) : state->asked_bytes;
-    state->doubt_us = now_us;
+    note_doubt(state, state->asked_bytes, now_us);
     state->asked_us = 0;
 }
