@@ -120,7 +120,8 @@ void tracked_follow(Tracked *tracked, const char *proc, int pid);
  * Returns how many bytes came back from a reclaim of ours since the last one. */
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s);
 
-/* tracked_see_processor: @used_us: what its processors have run altogether; UNKNOWN where nobody can tell.
+/* tracked_see_processor: @used_us: what its processors have run altogether; UNKNOWN where nobody can tell. TRUE: it has just
+ * stopped standing still.
  * tracked_is_still: it has stood still for seconds, has what it is to have, and would show if it began to touch memory: there is
  * nothing to be heard from it for now. */
 gboolean tracked_see_processor(Tracked *tracked, uint64_t used_us, int64_t now_us);

@@ -4,9 +4,9 @@
 #include "policy/plan_internal.h"
 
 /* A reading may be this much older than our own last request: until then its direction proves nothing. */
+#define ECHO_US INT64_C(2000000)
 /* A speed seen once counts for less with each other one. */
 #define GAVE_PARTS 8
-#define ECHO_US    INT64_C(2000000)
 /* A guest takes its memory back in milliseconds; one that has taken none of a grant for this long will not. */
 #define UNTAKEN_US INT64_C(10000000)
 /* A guest with less than this share of its balloon size left, or 32 MiB, had a reason to take memory back. */

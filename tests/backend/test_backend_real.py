@@ -227,6 +227,7 @@ class RealGuests(unittest.TestCase):
             during = self.watch.mark()
             self.assertEqual(save.wait(60), 0)
         seen = [line["servers"]["web-2"] for line in self.watch.observed(during) if "web-2" in line.get("servers", {})]
+        self.assertTrue(seen)
         self.assertTrue(all(server["responsive"] for server in seen), seen)  # nothing of ours waits in it
         self.lab.virsh("start", "web-2", timeout=60)
         self.assertIsNotNone(self.watch.server("web-2", lambda s: s["power"] == RUNNING and s["pid"]))
