@@ -68,6 +68,8 @@ int64_t relief_end(ReliefEpisode *episode, int64_t now_us)
     int64_t waited_us = now_us - episode->since_us;
     episode->since_us = 0;
     episode->ended_us = now_us;
+    if (episode->granted_us != 0)
+        episode->paid_us = now_us;
     episode->rise.longest_us = MAX(episode->rise.longest_us, waited_us);
     episode->rise.lasted_us = now_us - episode->rise.began_us;
     return waited_us;
@@ -75,5 +77,14 @@ int64_t relief_end(ReliefEpisode *episode, int64_t now_us)
 
 gboolean relief_over(const ReliefEpisode *episode, int64_t pause_us, int64_t now_us)
 {
-    return episode->rise.waits > 0 && episode->since_us == 0 && now_us - episode->ended_us >= pause_us;
+    int64_t last_us = episode->paid_us != 0 ? episode->paid_us : episode->ended_us;
+    return episode->rise.waits > 0 && episode->since_us == 0 && now_us - last_us >= pause_us;
+}
+
+void relief_told(ReliefEpisode *episode)
+{
+    int64_t ended_us = episode->ended_us, fine_us = episode->fine_us;
+    relief_clear(episode);
+    episode->ended_us = ended_us;
+    episode->fine_us = fine_us;
 }

@@ -3,7 +3,9 @@
  *
  * A wait begins when a server's demand rises above what it has, and ends when its balloon has reached what was needed
  * then and no more than half of its headroom is in use. Topping up a headroom that is more than half there is no wait.
- * Waits that follow each other closely are one rise: a server that grows for seconds has many of them, each with its own time.
+ * Waits that follow each other closely are one rise: a server that grows for seconds has many of them, each with its own
+ * time. A wait that ends without a grant keeps no rise open: need that hovers about what there is would join a rise to a
+ * later one that has nothing to do with it.
  */
 #pragma once
 #include <stdint.h>
@@ -36,7 +38,8 @@ typedef struct {
     int64_t granted_us;
     uint64_t goal_bytes;
     Rise rise;
-    int64_t ended_us;  /* the last wait of this rise */
+    int64_t ended_us;  /* the last wait */
+    int64_t paid_us;   /* the end of the last wait of this rise that was granted something; 0: none was */
     int64_t fine_us;   /* the latest sample that found it with what it needs */
     GPtrArray *paid;   /* (element-type JournalSource) what its grants were paid with */
     GPtrArray *helped; /* (element-type JournalSource) who was asked to give meanwhile, and what */
@@ -49,5 +52,7 @@ void relief_begin(ReliefEpisode *episode, int64_t since_us, uint64_t goal_bytes)
 int64_t relief_granted(ReliefEpisode *episode, uint64_t bytes, int64_t now_us);
 /* relief_end: its wait is over. Returns how long it took. */
 int64_t relief_end(ReliefEpisode *episode, int64_t now_us);
-/* relief_over: whether a rise has been over for @pause_us. */
+/* relief_over: whether nobody waits, and nothing that was granted has ended a wait of this rise for @pause_us. */
 gboolean relief_over(const ReliefEpisode *episode, int64_t pause_us, int64_t now_us);
+/* relief_told: the rise is over and told; what is known of when the server had enough stays. */
+void relief_told(ReliefEpisode *episode);

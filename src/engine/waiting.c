@@ -110,7 +110,7 @@ static void tell(Engine *engine, Tracked *tracked, int64_t now_us)
         entry->private_text = sentence_of(tracked, FALSE);
         engine_emit(engine, ENGINE_EVENT_DECISION, journal_add(engine->journal, entry));
     }
-    relief_clear(&tracked->relief);
+    relief_told(&tracked->relief);
 }
 
 void engine_measure_relief(Engine *engine, int64_t now_us)
@@ -123,10 +123,11 @@ void engine_measure_relief(Engine *engine, int64_t now_us)
         }
         if (tracked->relief.since_us != 0)
             look_for_end(engine, tracked, now_us);
-        if (tracked->relief.since_us == 0)
-            look_for_wait(engine, tracked, now_us);
+        /* Before the next wait begins, which may be at once. */
         if (relief_over(&tracked->relief, RISE_PAUSE_US, now_us))
             tell(engine, tracked, now_us);
+        if (tracked->relief.since_us == 0)
+            look_for_wait(engine, tracked, now_us);
     }
 }
 

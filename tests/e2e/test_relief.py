@@ -37,6 +37,8 @@ FIRST_GRANT_US = 2_000_000
 CLOCK_US = 2000
 # A note says when a rise began by the daemon's own clock: at the last sample before it, which may be late.
 RISE_SEEN_US = 3_000_000
+# Waits this close are one rise (docs/control.md), and would be told as one.
+RISE_PAUSE_S = 2.0
 # A request may be on its way while a guest is reset, and one beat passes before the daemon knows.
 RESET_SEEN_US = 200_000
 # A beat sends what it has decided before it tells how servers are.
@@ -171,9 +173,11 @@ class Relief(unittest.TestCase):
         e2e.wait_until(idle, 20, lambda: f"{name} has nothing to give; {self.story(name)}", every=0.02)
         return name
 
+    def granted_since(self, name, since_us):
+        return [one for one in e2e.moves(self.daemon, name, since_us) if one["to_bytes"] > one["from_bytes"]]
+
     def grants(self, burst):
-        return [one for one in e2e.moves(self.daemon, burst.guest.name, burst.start_us - CLOCK_US)
-                if one["to_bytes"] > one["from_bytes"]]
+        return self.granted_since(burst.guest.name, burst.start_us - CLOCK_US)
 
     def wait_asked(self, name, burst):
         """Until @name has been asked to give since the burst of another began, which still lasts."""
@@ -239,6 +243,9 @@ class Relief(unittest.TestCase):
         """A burst of one of @names beyond what it has, which is paid by slack and donors, and told."""
         name = self.by_spare(set(NAMES) - set(names))[0]
         e2e.wait_until(lambda: self.spare(name) <= SPARE_MAX_BYTES, 10, lambda: f"{name} has much; {self.situation()}")
+        # It may still be given what it had been short of: that is over before its burst begins.
+        e2e.wait_until(lambda: not self.granted_since(name, now_us() - int((RISE_PAUSE_S + 0.5) * 1e6)), 20,
+                       lambda: f"{name} is granted more and more; {self.story(name)}", every=0.05)
         burst = e2e.Burst(self.guests[name], QUIET_BYTES + LARGE_BYTES, RATE)
         self.ends(burst)
         self.assert_granted_soon(burst)

@@ -53,6 +53,30 @@ static void test_wait_without_a_grant(void)
     relief_clear(&one);
 }
 
+/* Need that hovers about what there is begins waits that end by themselves: none of them joins a rise to the next. */
+static void test_hovering(void)
+{
+    ReliefEpisode one = {0};
+    relief_begin(&one, 1000, 10);
+    relief_granted(&one, 5, 1100);
+    relief_end(&one, 1200);
+    for (int64_t us = 1300; us < 1700; us += 100) {
+        g_assert_false(relief_over(&one, 500, us));
+        relief_begin(&one, us, 10);
+        relief_end(&one, us + 50);
+    }
+    g_assert_true(relief_over(&one, 500, 1700));
+    g_assert_cmpuint(one.rise.waits, ==, 5);
+    relief_told(&one);
+    g_assert_cmpuint(one.rise.waits, ==, 0);
+    relief_begin(&one, 1500, 20); /* not before the end of the one before, told or not */
+    g_assert_cmpint(relief_granted(&one, 5, 1750), ==, 100);
+    relief_end(&one, 1800);
+    g_assert_cmpint(one.rise.began_us, ==, 1650);
+    g_assert_false(relief_over(&one, 500, 2299));
+    relief_clear(&one);
+}
+
 /* A burst that had room for seconds has waited since it was last seen with enough, not since it began. */
 static void test_had_room_before(void)
 {
@@ -69,6 +93,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relief/percentiles", test_percentiles);
     g_test_add_func("/relief/two-waits", test_rise_of_two_waits);
     g_test_add_func("/relief/without-a-grant", test_wait_without_a_grant);
+    g_test_add_func("/relief/hovering", test_hovering);
     g_test_add_func("/relief/had-room", test_had_room_before);
     return g_test_run();
 }
