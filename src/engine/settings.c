@@ -41,6 +41,7 @@ gboolean engine_set_mode(Engine *engine, Mode mode, const AuditEntry *audit, GEr
     engine_note(engine, mode == MODE_MANAGE
                             ? "Mode is now manage: decisions are carried out."
                             : "Mode is now observe: decisions are written down, nothing is touched.");
+    engine_hurry(engine);
     return TRUE;
 }
 
@@ -118,5 +119,6 @@ gboolean engine_set_settings(Engine *engine, Tracked *tracked, const ServerSetti
         g_strdup_printf("%s: its minimum is now %s, its weight %u.", tracked->latest->name, minimum,
                         tracked_weight(tracked, &engine->defaults));
     engine_note(engine, text);
+    engine_hurry(engine);
     return TRUE;
 }
