@@ -15,6 +15,8 @@
 #define ADOPT_NEAR_BYTES MIB
 /* Statistics this old say that a guest was running before we came. */
 #define ADOPT_FRESH_S 5
+/* One that nobody has asked for a while answers at once when it is up. One that boots hardly ends that within this. */
+#define UNASKED_US (2 * SECOND_US)
 /* Doubled so often, the pause after a refusal grows no more. */
 #define REFUSALS_DOUBLED 4
 TrackedTimes tracked_times_default(void)
@@ -108,6 +110,7 @@ static void begin_target(Tracked *tracked, const BackendServer *facts, gboolean 
 {
     tracked->refusals = 0;
     tracked->retry_us = 0;
+    tracked->turned_bytes = 0;
     if (!ran_before || facts->power == POWER_OFF) {
         tracked->target_bytes = facts->balloon_bytes;
         tracked->unsure = FALSE;
@@ -129,6 +132,7 @@ static void begin_boot(Tracked *tracked, const BackendServer *facts, int64_t now
     tracked->boot_count = facts->boot_count;
     tracked->was_reset = ran_before && facts->balloon_bytes < facts->maximum_bytes;
     tracked->adopting = FALSE;
+    tracked->unasked = first_sight && facts->power == POWER_RUNNING && !already_up;
     relief_clear(&tracked->relief);
     tracked->sample_balloon_bytes = 0;
     tracked->agent_us = 0;
@@ -147,12 +151,15 @@ static gboolean is_fresh_sample(const Tracked *tracked, const BackendServer *fac
 {
     if (facts->available_bytes == UNKNOWN || facts->guest_update_s == 0)
         return FALSE;
+    gboolean changed = facts->guest_update_s != tracked->last_update_s ||
+                       facts->available_bytes != tracked->last_available_bytes ||
+                       facts->free_bytes != tracked->last_free_bytes;
+    if (!tracked->booted && tracked->unasked)
+        return changed;
     if (!tracked->booted && facts->guest_update_s != UNKNOWN &&
         (int64_t)facts->guest_update_s <= tracked->boot_wall_s)
         return FALSE;
-    return facts->guest_update_s != tracked->last_update_s ||
-           facts->available_bytes != tracked->last_available_bytes ||
-           facts->free_bytes != tracked->last_free_bytes || tracked->sample_us == 0;
+    return changed || tracked->sample_us == 0;
 }
 
 /* When the guest spoke, as far as whole seconds tell: not later than now, and later than the time before. */
@@ -172,9 +179,13 @@ static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t no
     tracked->last_update_s = facts->guest_update_s;
     tracked->last_available_bytes = facts->available_bytes;
     tracked->last_free_bytes = facts->free_bytes;
-    if (!tracked->booted) {
-        tracked->booted = TRUE;
-        tracked->booted_us = now_us;
+    if (tracked->booted)
+        return;
+    tracked->booted = TRUE;
+    tracked->booted_us = now_us;
+    if (tracked->unasked && now_us - tracked->boot_us <= UNASKED_US) {
+        tracked->settled = TRUE;
+        begin_adopting(tracked, facts->balloon_bytes, now_us);
     }
 }
 
@@ -264,7 +275,7 @@ static void bound_overhead(Tracked *tracked, const BackendServer *facts, gboolea
 static void forget(Tracked *tracked)
 {
     tracked->decided = tracked->adopting = tracked->unsure = FALSE;
-    tracked->inherited_bytes = 0;
+    tracked->inherited_bytes = tracked->turned_bytes = 0;
 }
 
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s)
@@ -298,6 +309,7 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
 
 void tracked_accepted(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us)
 {
+    tracked_turn(tracked, bytes, now_us);
     tracked->target_bytes = bytes;
     tracked->unsure = tracked->adopting = FALSE;
     tracked->inherited_bytes = 0;
@@ -333,9 +345,15 @@ void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us)
 }
 
 /* The largest target that may be in force. */
-static uint64_t target_at_most(const Tracked *tracked)
+static uint64_t in_force_at_most(const Tracked *tracked)
 {
     return tracked->busy ? u64_max(tracked->target_bytes, tracked->asked_bytes) : tracked->target_bytes;
+}
+
+/* The largest that it may have followed. */
+static uint64_t target_at_most(const Tracked *tracked)
+{
+    return u64_max(in_force_at_most(tracked), tracked->turned_bytes);
 }
 
 uint64_t tracked_promised(const Tracked *tracked)
@@ -343,7 +361,7 @@ uint64_t tracked_promised(const Tracked *tracked)
     if (!tracked_counts(tracked))
         return 0;
     bool raises = tracked->busy && tracked->asked_bytes > tracked->target_bytes;
-    uint64_t most = target_at_most(tracked);
+    uint64_t most = in_force_at_most(tracked);
     bool rises = most > u64_add_sat(tracked->latest->balloon_bytes, ADOPT_NEAR_BYTES);
     return raises || rises || tracked->unsure ? most : 0;
 }
@@ -539,7 +557,8 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         tracked_resident(tracked, latest->pid > 0 ? latest->resident_bytes : UNKNOWN, overhead);
     /* A guest that boots may be nudged, but not while nothing can come of it. */
     gboolean mute = !latest->responsive || latest->power != POWER_RUNNING;
-    gboolean waits = tracked->unsure || tracked->adopting || now_us < tracked->retry_us;
+    gboolean unclear = tracked->unsure || tracked->adopting || tracked->turned_bytes != 0;
+    gboolean waits = unclear || now_us < tracked->retry_us;
     tracked->facts = (ServerFacts){
         .maximum_bytes = latest->maximum_bytes,
         .minimum_bytes = tracked_minimum(tracked, defaults),

@@ -57,6 +57,7 @@ typedef struct {
     gboolean was_reset; /* this boot began by a reset: `actual` may be wrong until nudged */
     gboolean booted;
     int64_t booted_us;
+    gboolean unasked; /* found running, and nobody had asked it for statistics of late */
     gboolean settled; /* past the holds of a boot */
     int64_t nudged_us;
     uint64_t nudged_balloon_bytes; /* as it was then: any other size is the truth again */
@@ -65,6 +66,12 @@ typedef struct {
     int64_t adopting_us;           /* since when */
     int64_t adopted_us;            /* since when its balloon has stood still */
     uint64_t adopt_balloon_bytes;
+
+    uint64_t
+        turned_bytes; /* lowered while it rose to this: it may have got that far; 0: no, or that is over */
+    int64_t turned_us;
+    guint turned_looks; /* since then, and what the last one showed */
+    uint64_t turned_balloon_bytes;
 
     uint64_t last_balloon_bytes;
     uint64_t last_update_s;
@@ -159,6 +166,14 @@ void tracked_refused(Tracked *tracked, int64_t now_us);
 void tracked_uncertain(Tracked *tracked, Move move, uint64_t bytes, int64_t now_us);
 void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us);
 void tracked_adopt(Tracked *tracked, int64_t now_us);
+/*
+ * A target that is lowered before the balloon has risen to the one before: what was seen of it is older than the request, and
+ * a guest may be in the middle of a step. What it was rising to counts until looks tell.
+ *   tracked_turn:      @bytes is about to take the place of target_bytes; called by tracked_accepted()
+ *   tracked_see_turn:  to be called after each tracked_take(). @began_us: when that look began
+ */
+void tracked_turn(Tracked *tracked, uint64_t bytes, int64_t now_us);
+void tracked_see_turn(Tracked *tracked, int64_t began_us);
 /* tracked_promised: what it may yet rise to, of what was asked of it: while a raise is under way, its fate is unknown, or its guest
  * has not taken it; else 0. */
 uint64_t tracked_promised(const Tracked *tracked);

@@ -190,20 +190,91 @@ static void test_adopts_paused(Desk *desk, gconstpointer data)
     g_assert_false(live(desk)->busy);
 }
 
-/* Statistics from long before: it may be booting, hung or stopped, so all of its memory counts. */
-static void test_old_statistics(Desk *desk, gconstpointer data)
+/* Statistics from long before: it may be booting, hung or stopped, so all of its memory counts. One that is up
+ * answers us at once, in the same second, and is as good as one that has spoken before. */
+static void test_unasked(Desk *desk, gconstpointer data)
 {
     const ServerFacts *facts = look(desk, 60 * S);
     g_assert_false(facts->booted);
     g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
     g_assert_cmpint(facts->sample_us, ==, 0);
     g_assert_cmpuint(facts->available_bytes, ==, UNKNOWN);
-    facts = live(desk);
+    g_assert_false(look(desk, 10 * MS)->booted); /* nothing new */
+    speak(desk);
+    facts = look(desk, 50 * MS);
     g_assert_true(facts->booted);
+    g_assert_true(desk->tracked->adopting);
+    g_assert_cmpuint(facts->target_bytes, ==, 2 * GIB);
+    desk->facts.balloon_bytes += GIB; /* on its way */
+    look(desk, S);
+    g_assert_true(desk->tracked->adopting);
+    g_assert_cmpuint(desk->tracked->facts.target_bytes, ==, 3 * GIB);
+    live(desk);
+    facts = live(desk);
+    g_assert_false(desk->tracked->adopting);
+    g_assert_cmpint(facts->hold, ==, HOLD_NO);
+}
+
+/* One that does not answer at once is booting. */
+static void test_unasked_boots(Desk *desk, gconstpointer data)
+{
+    look(desk, 60 * S);
+    look(desk, 2 * S);
+    speak(desk);
+    const ServerFacts *facts = look(desk, 100 * MS);
+    g_assert_true(facts->booted);
+    g_assert_false(desk->tracked->adopting);
     g_assert_cmpint(facts->hold, ==, HOLD_STARTING);
-    live(desk);
-    live(desk);
-    g_assert_cmpint(live(desk)->hold, ==, HOLD_NO);
+    look(desk, 3 * S);
+    g_assert_cmpint(desk->tracked->facts.hold, ==, HOLD_NO);
+}
+
+/* ---- turns */
+
+static const ServerFacts *look_at(Desk *desk, int64_t us, int64_t began_us)
+{
+    look(desk, us);
+    tracked_see_turn(desk->tracked, began_us);
+    tracked_facts(desk->tracked, &desk->defaults, TRUE, desk->now_us);
+    return &desk->tracked->facts;
+}
+
+/* Called back in the middle of a raise: it may have come as far as that, until two looks from after that show otherwise. */
+static void test_turned(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    int64_t turned_us = desk->now_us += 50 * MS;
+    tracked_accepted(desk->tracked, MOVE_RECLAIM_URGENT, GIB, turned_us);
+    const ServerFacts *facts = look_at(desk, 20 * MS, turned_us - MS); /* from before */
+    g_assert_cmpuint(facts->target_bytes, ==, 3 * GIB);
+    g_assert_true(facts->busy);
+    desk->facts.balloon_bytes = 5 * GIB / 2; /* it had come far */
+    g_assert_cmpuint(look_at(desk, 50 * MS, desk->now_us)->target_bytes, ==, 3 * GIB);
+    desk->facts.balloon_bytes += MIB; /* the step it was in */
+    g_assert_cmpuint(look_at(desk, 50 * MS, desk->now_us)->target_bytes, ==, 3 * GIB);
+    desk->facts.balloon_bytes -= 16 * MIB;
+    facts = look_at(desk, 50 * MS, desk->now_us);
+    g_assert_cmpuint(facts->target_bytes, ==, GIB);
+    g_assert_false(facts->busy);
+}
+
+/* It had not begun, or does not move at all. */
+static void test_turned_in_vain(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_accepted(desk->tracked, MOVE_RECLAIM_CALM, 2 * GIB, desk->now_us);
+    g_assert_true(look_at(desk, 50 * MS, desk->now_us + MS)->busy);
+    g_assert_false(look_at(desk, 50 * MS, desk->now_us + MS)->busy);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
+    tracked_accepted(desk->tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
+    for (int i = 0; i < 21; i++)
+        g_assert_cmpuint(look_at(desk, 100 * MS, desk->now_us + MS)->target_bytes, ==,
+                         i < 20 ? 3 * GIB : GIB);
+    tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us); /* risen above: no turn */
+    g_assert_cmpuint(look_at(desk, 50 * MS, desk->now_us + MS)->target_bytes, ==, 3 * GIB);
+    g_assert_false(desk->tracked->facts.busy);
 }
 
 /* ---- requests */
@@ -288,7 +359,10 @@ int main(int argc, char **argv)
     ADD("request/promised", test_promised);
     ADD("adopt/reset-before-us", test_reset_before_us);
     ADD("adopt/paused", test_adopts_paused);
-    ADD("adopt/old-statistics", test_old_statistics);
+    ADD("adopt/unasked", test_unasked);
+    ADD("adopt/unasked-boots", test_unasked_boots);
+    ADD("turned", test_turned);
+    ADD("turned/in-vain", test_turned_in_vain);
     ADD("request/refused", test_refused);
     ADD("request/uncertain", test_uncertain);
     ADD("request/uncertain-observed", test_uncertain_adopts);
