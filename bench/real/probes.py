@@ -3,13 +3,14 @@
 import os
 import signal
 import statistics
+import threading
 import time
 
 import host
 from configs import Aerostat
 from scenarios import ANSWER_US
 from stage import IDLE_MIB, MIB, Burst, now_us
-from stats import lost_share
+from stats import lost_share, summary
 
 
 class Tight(Aerostat):
@@ -93,12 +94,30 @@ class Generous(Aerostat):
         self.stage.set_balloons(sizes)
 
 
-def work_rate(guest, seconds):
-    """Pages written a second, over about @seconds, by the guest's own clock."""
-    first = guest.report
-    time.sleep(seconds)
-    last = guest.report
-    return (last["anon_ops"] - first["anon_ops"]) * 1e6 / (last["time_us"] - first["time_us"])
+class Diary:
+    """All reports of one guest while it is open."""
+
+    def __init__(self, guest):
+        self.guest, self.reports = guest, [guest.report]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.wait(0.03):
+            report = self.guest.report
+            if report["time_us"] > self.reports[-1]["time_us"]:
+                self.reports.append(report)
+
+    def close(self):
+        self._stop.set()
+        self._thread.join(5)
+
+    def intervals(self):
+        """[(seconds, pages written, bytes that went into the balloon)] from report to report, by the guest's own clock."""
+        return [((last["time_us"] - first["time_us"]) / 1e6, last["anon_ops"] - first["anon_ops"],
+                 (last["balloon_inflate"] - first["balloon_inflate"]) * host.PAGE_BYTES)
+                for first, last in zip(self.reports, self.reports[1:])]
 
 
 def donor(stage, name):
@@ -108,38 +127,36 @@ def donor(stage, name):
         guest.send("touch max")
         burst = stage.burst(name, 150)
         time.sleep(1.0)
-        before = work_rate(guest, 5.0)
-        report = guest.report
-        idle_bytes = report["mem_available_bytes"]
-        config.start_daemon()
-        start_bytes = config.daemon.servers()[name]["balloon_bytes"] if name in config.daemon.servers() else 640 * MIB
-        given = give(config, guest, name, start_bytes or 640 * MIB, idle_bytes // 2)
-        given["moves"] = config.moves(0, name)
-        after = work_rate(guest, 4.0)
+        idle_bytes = guest.report["mem_available_bytes"]
+        diary = Diary(guest)
+        try:
+            time.sleep(2.5)
+            config.start_daemon()
+            start_bytes = config.daemon.servers().get(name, {}).get("balloon_bytes") or 640 * MIB
+            given = give(config, name, start_bytes, idle_bytes // 2)
+            given["moves"] = config.moves(0, name)
+            time.sleep(2.5)
+        finally:
+            diary.close()
         guest.send("touch 2000")
-    lost = lost_share(before, given["rate"], after) if given["rate"] else None
-    return {"guest": name, "outcome": burst.outcome, "idle_bytes": idle_bytes, "rate_before": before, "rate_after": after,
-            "lost_share": lost, **given}
+    intervals = diary.intervals()
+    rates = [work / seconds for seconds, work, _ in intervals]
+    return {"guest": name, "outcome": burst.outcome, "idle_bytes": idle_bytes, "lost_share": lost_share(intervals),
+            "rates": summary(rates), "intervals": intervals, **given}
 
 
-def give(config, guest, name, start_bytes, wanted_bytes, limit_s=30.0):
-    """The donor's rate of work from its first page given until @wanted_bytes are given, or no more come."""
-    end, first, last = time.monotonic() + limit_s, None, None
+def give(config, name, start_bytes, wanted_bytes, limit_s=30.0):
+    """Waits until @wanted_bytes are given, or no more come: how many were, and in what time."""
+    end, begin, last = time.monotonic() + limit_s, None, None
     given = 0
     while time.monotonic() < end and given < wanted_bytes:
         time.sleep(0.05)
         size = config.daemon.servers().get(name, {}).get("balloon_bytes") or start_bytes
         given = start_bytes - size
-        if given > 0 and first is None:
-            first = guest.report
         if given > 0:
-            last = guest.report
-    if first is None:
-        return {"rate": None, "given_bytes": 0, "seconds": 0.0}
-    # Reports come five times a second: one more, so that the last pages given are inside.
-    last = guest.wait_for(lambda report: report["time_us"] > last["time_us"])
-    seconds = (last["time_us"] - first["time_us"]) / 1e6
-    return {"rate": (last["anon_ops"] - first["anon_ops"]) / seconds, "given_bytes": given, "seconds": seconds}
+            last = time.monotonic()
+            begin = begin or last
+    return {"given_bytes": given, "seconds": last - begin if begin else 0.0}
 
 
 def stopped_donor(stage, config, rng, base_seconds, rested_s):

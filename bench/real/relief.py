@@ -204,7 +204,8 @@ class Bench:
             self.results["donor"].append(record)
             lost = "nothing given" if record["lost_share"] is None else f"{record['lost_share']:.1%} of its work lost"
             self.progress(f"donor {record['guest']}: {lost}, {record['given_bytes'] / MIB:.0f} of {record['idle_bytes'] / MIB:.0f}"
-                          f" MiB in {record['seconds']:.1f} s")
+                          f" MiB in {record['seconds']:.1f} s; it wrote {record['rates']['low'] / 1e6:.1f} to"
+                          f" {record['rates']['high'] / 1e6:.1f} million pages a second")
 
     def stopped(self):
         self.stage.set_swap(True)

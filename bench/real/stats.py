@@ -39,7 +39,25 @@ def ratios(values, base):
     return [value / middle for value in values if value is not None]
 
 
-def lost_share(before, during, after):
-    """The share of work lost while something went on, against the mean of the rates before and after; never below 0."""
-    usual = (before + after) / 2
-    return max(0.0, 1 - during / usual) if usual > 0 else None
+# What is going on beside an interval: so many of those in which nothing was given, the nearest ones.
+QUIET_NEIGHBOURS = 9
+
+
+def lost_share(intervals):
+    """
+    The share of work lost while something was taken now and then. @intervals: [(seconds, work done, how much was taken)]
+    in order. What an interval in which something was taken should have brought is the median rate of the quiet ones
+    nearest to it: so rates that drift, or differ by half from second to second, do not count as lost or won. None
+    without enough quiet intervals, or where nothing was taken.
+    """
+    quiet = [number for number, (_, _, taken) in enumerate(intervals) if taken == 0]
+    if len(quiet) < QUIET_NEIGHBOURS or len(quiet) == len(intervals):
+        return None
+    expected = missing = 0.0
+    for number, (seconds, work, taken) in enumerate(intervals):
+        near = sorted(quiet, key=lambda other, here=number: abs(other - here))[:QUIET_NEIGHBOURS]
+        rate = median([intervals[other][1] / intervals[other][0] for other in near])
+        expected += rate * seconds
+        if taken > 0:
+            missing += rate * seconds - work
+    return max(0.0, missing / expected) if expected > 0 else None

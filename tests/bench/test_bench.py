@@ -75,10 +75,14 @@ class Statistics(unittest.TestCase):
         self.assertEqual(stats.ratios([2], [math.inf]), [])
 
     def test_lost_share(self):
-        self.assertAlmostEqual(stats.lost_share(100, 90, 100), 0.1)
-        self.assertAlmostEqual(stats.lost_share(100, 75, 50), 0.0)
-        self.assertEqual(stats.lost_share(100, 120, 100), 0.0, "nobody gains by giving")
-        self.assertIsNone(stats.lost_share(0, 0, 0))
+        # A tenth of the time is lost in one of ten intervals; and its speed doubles half way, which is no gain.
+        slow, fast = [(0.2, 20, 0)] * 10, [(0.2, 40, 0)] * 10
+        self.assertEqual(stats.lost_share([*slow[:5], (0.2, 20, 8), *slow[5:], *fast]), 0.0)
+        self.assertAlmostEqual(stats.lost_share([*slow[:5], (0.2, 0, 8), *slow[5:]]), 1 / 11)
+        self.assertAlmostEqual(stats.lost_share([*slow, *fast[:5], (0.2, 20, 8), *fast[5:]]), 20 / 640)
+        self.assertEqual(stats.lost_share([*slow, (0.2, 30, 8)]), 0.0, "nobody gains by giving")
+        self.assertIsNone(stats.lost_share(slow), "nothing was taken")
+        self.assertIsNone(stats.lost_share([(0.2, 20, 8)] * 20), "nothing to hold it against")
 
 
 class Figures(unittest.TestCase):
