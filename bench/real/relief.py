@@ -208,9 +208,10 @@ class Bench:
             record = probes.donor(self.stage, NAMES[number % len(NAMES)])
             self.results["donor"].append(record)
             lost = "nothing given" if record["lost_share"] is None else f"{record['lost_share']:.1%} of its work lost"
+            rates = record["rates"] or {"low": 0.0, "high": 0.0}
             self.progress(f"donor {record['guest']}: {lost}, {record['given_bytes'] / MIB:.0f} of {record['idle_bytes'] / MIB:.0f}"
-                          f" MiB in {record['seconds']:.1f} s; it wrote {record['rates']['low'] / 1e6:.1f} to"
-                          f" {record['rates']['high'] / 1e6:.1f} million pages a second")
+                          f" MiB in {record['seconds']:.1f} s; it wrote {rates['low'] / 1e6:.1f} to"
+                          f" {rates['high'] / 1e6:.1f} million pages a second")
 
     def stopped(self):
         self.stage.set_swap(True)

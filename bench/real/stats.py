@@ -47,14 +47,17 @@ def lost_share(intervals):
     """
     The share of work lost while something was taken now and then. @intervals: [(seconds, work done, how much was taken)]
     in order. What an interval in which something was taken should have brought is the median rate of the quiet ones
-    nearest to it: so rates that drift, or differ by half from second to second, do not count as lost or won. None
-    without enough quiet intervals, or where nothing was taken.
+    nearest to it: so rates that drift, or differ by half from second to second, do not count as lost or won. It is a share
+    of what should have been done from the first such interval to the last. None without enough quiet intervals, or where
+    nothing was taken.
     """
     quiet = [number for number, (_, _, taken) in enumerate(intervals) if taken == 0]
     if len(quiet) < QUIET_NEIGHBOURS or len(quiet) == len(intervals):
         return None
+    taking = [number for number, (_, _, taken) in enumerate(intervals) if taken > 0]
     expected = missing = 0.0
-    for number, (seconds, work, taken) in enumerate(intervals):
+    for number in range(taking[0], taking[-1] + 1):
+        seconds, work, taken = intervals[number]
         near = sorted(quiet, key=lambda other, here=number: abs(other - here))[:QUIET_NEIGHBOURS]
         rate = median([intervals[other][1] / intervals[other][0] for other in near])
         expected += rate * seconds

@@ -39,8 +39,9 @@ typedef struct {
     uint64_t maximum_bytes; /* guest RAM the machine was defined with */
     gboolean
         unlimited; /* a container without a memory limit: its maximum is the host's memory, and says nothing */
-    uint64_t balloon_bytes; /* live `actual`; maximum when there is no balloon device */
-    uint64_t boot_count;    /* grows with each start and each reset that was seen */
+    uint64_t balloon_bytes;  /* live `actual`; maximum when there is no balloon device */
+    int64_t balloon_read_us; /* monotonic: when QEMU itself was last asked for that and told it; 0: not yet */
+    uint64_t boot_count;     /* grows with each start and each reset that was seen */
     uint64_t
         guest_update_s; /* statistics' `last-update`: whole seconds of host wall clock; 0 = never; or UNKNOWN */
     int64_t stats_period_us;  /* from one answer to the next; 0: nobody knows */

@@ -256,6 +256,7 @@ struct Server {
     Sample sample;
     uint64_t cached_bytes; /* libvirt's copy of the balloon size, up to 1 s behind */
     int64_t live_us;       /* when QEMU itself last told it */
+    int64_t read_us;       /* when the question was put to which that was the answer */
     int domain_id;         /* libvirt's number of this run; -1: not running; -2: never seen */
     gboolean job_active;   /* migration, save, snapshot */
     gboolean quiet; /* running, yet its statistics were not there although nothing of ours was in the way */

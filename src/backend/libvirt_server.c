@@ -236,6 +236,8 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         server->asked_us = 0; /* the answer has come */
     if (sample->live)
         server->live_us = g_get_monotonic_time();
+    if (sample->live && sample->has_balloon)
+        server->read_us = asked_us;
     server->sample = merged;
     if (sample->running)
         look_for_missed_reset(backend, server, sample);
@@ -290,6 +292,7 @@ static void fill_running(BackendServer *facts, Server *server, const char *proc)
             : sample->balloon_bytes;
     if (facts->balloon_bytes == UNKNOWN) /* it has not answered since it started: it may hold everything */
         facts->balloon_bytes = facts->maximum_bytes;
+    facts->balloon_read_us = server->read_us;
     facts->guest_update_s = sample->guest_update_s;
     facts->available_bytes = sample->available_bytes;
     facts->free_bytes = sample->free_bytes;

@@ -258,6 +258,7 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
     engine->granted_since_bytes =
         u64_add_sat(engine->granted_since_bytes,
                     u64_sub_sat(row->target_bytes, ledger_held(&tracked->facts, &engine->params)));
+    engine_end_rise(engine, tracked, now_us);
     relief_begin(&tracked->relief, burst->quiet_us, row->target_bytes);
     send_target(engine, tracked, row, entry);
     /* What the last decision planned for it has been carried out: this is not to be taken for a part of that. */

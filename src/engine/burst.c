@@ -251,6 +251,8 @@ gboolean engine_wonders(const Engine *engine, int64_t now_us)
 {
     for (guint i = 0; i < engine->counted->len; i++) {
         const Tracked *tracked = engine->counted->pdata[i];
+        if (tracked->turned_bytes != 0)
+            return TRUE;
         if (!tracked->decided || tracked->facts.fixed != FIXED_NO || hold_pins(tracked->row.hold))
             continue;
         if (tracked_stirs(tracked, now_us) ||

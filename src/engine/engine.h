@@ -26,7 +26,6 @@ typedef struct {
     gboolean connected;
     char *problem;     /* NULL when connected */
     gboolean pending;  /* an observation has not been answered */
-    int64_t looked_us; /* ... and that is when it was asked for */
     gboolean awaited;  /* ... and this beat waits for it */
     GHashTable *by_id; /* id -> Tracked, borrowed */
 } EngineBackend;

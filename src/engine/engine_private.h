@@ -77,6 +77,8 @@ void engine_decide(Engine *engine);
 uint64_t engine_pool_to_share(Engine *engine, guint n);
 /* waiting.c: at each decision, who waits and who does no longer; and at each request what it was for. */
 void engine_measure_relief(Engine *engine, int64_t now_us);
+/* waiting.c: tells of the server's rise if that is over: before another one begins between two decisions. */
+void engine_end_rise(Engine *engine, Tracked *tracked, int64_t now_us);
 void engine_note_sent(Engine *engine, Tracked *tracked, const JournalEntry *entry, int64_t now_us);
 /* act.c: sends a grant that was decided on residency alone. */
 void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, int64_t now_us);

@@ -57,6 +57,8 @@ int64_t relief_granted(ReliefEpisode *episode, uint64_t bytes, int64_t now_us)
     episode->rise.got_bytes += bytes;
     if (episode->rise.first_grant_us < 0)
         episode->rise.first_grant_us = now_us - episode->rise.began_us;
+    if (episode->since_us == 0)
+        episode->paid_us = now_us;
     if (episode->since_us == 0 || episode->granted_us != 0)
         return -1;
     episode->granted_us = now_us;

@@ -38,8 +38,9 @@ typedef struct {
     int64_t granted_us;
     uint64_t goal_bytes;
     Rise rise;
-    int64_t ended_us;  /* the last wait */
-    int64_t paid_us;   /* the end of the last wait of this rise that was granted something; 0: none was */
+    int64_t ended_us; /* the last wait */
+    int64_t
+        paid_us; /* the end of the last wait of this rise that was granted something, or a later grant; 0: none */
     int64_t fine_us;   /* the latest sample that found it with what it needs */
     GPtrArray *paid;   /* (element-type JournalSource) what its grants were paid with */
     GPtrArray *helped; /* (element-type JournalSource) who was asked to give meanwhile, and what */

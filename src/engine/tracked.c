@@ -132,7 +132,8 @@ static void begin_boot(Tracked *tracked, const BackendServer *facts, int64_t now
     tracked->boot_count = facts->boot_count;
     tracked->was_reset = ran_before && facts->balloon_bytes < facts->maximum_bytes;
     tracked->adopting = FALSE;
-    tracked->unasked = first_sight && facts->power == POWER_RUNNING && !already_up;
+    tracked->unasked = first_sight && facts->power == POWER_RUNNING && !already_up &&
+                       facts->guest_update_s != UNKNOWN && facts->guest_update_s > 0;
     relief_clear(&tracked->relief);
     tracked->sample_balloon_bytes = 0;
     tracked->agent_us = 0;
@@ -154,12 +155,11 @@ static gboolean is_fresh_sample(const Tracked *tracked, const BackendServer *fac
     gboolean changed = facts->guest_update_s != tracked->last_update_s ||
                        facts->available_bytes != tracked->last_available_bytes ||
                        facts->free_bytes != tracked->last_free_bytes;
-    if (!tracked->booted && tracked->unasked)
-        return changed;
-    if (!tracked->booted && facts->guest_update_s != UNKNOWN &&
-        (int64_t)facts->guest_update_s <= tracked->boot_wall_s)
+    /* What comes in the second in which we came may be older than that; one that nobody asked says nothing by itself. */
+    int64_t first_s = tracked->boot_wall_s + (tracked->unasked ? 0 : 1);
+    if (!tracked->booted && facts->guest_update_s != UNKNOWN && (int64_t)facts->guest_update_s < first_s)
         return FALSE;
-    return changed || tracked->sample_us == 0;
+    return changed || (tracked->sample_us == 0 && !tracked->unasked);
 }
 
 /* When the guest spoke, as far as whole seconds tell: not later than now, and later than the time before. */
@@ -168,6 +168,14 @@ static int64_t sampled_us(const Tracked *tracked, const BackendServer *facts, in
     int64_t age_s = facts->guest_update_s == UNKNOWN ? 0 : wall_s - (int64_t)facts->guest_update_s;
     int64_t age_us = age_s > 1 && age_s < G_MAXINT32 ? (age_s - 1) * tracked->times->wall_second_us : 0;
     return MAX(now_us - age_us, tracked->sample_us + 1);
+}
+
+/* Counters of a guest that was reset begin at 0 again. */
+static gboolean counts_anew(const Tracked *tracked, const BackendServer *facts)
+{
+    const BackendServer *before = tracked->latest;
+    return (before->major_faults != UNKNOWN && facts->major_faults < before->major_faults) ||
+           (before->swap_in_bytes != UNKNOWN && facts->swap_in_bytes < before->swap_in_bytes);
 }
 
 static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
@@ -183,7 +191,7 @@ static void take_sample(Tracked *tracked, const BackendServer *facts, int64_t no
         return;
     tracked->booted = TRUE;
     tracked->booted_us = now_us;
-    if (tracked->unasked && now_us - tracked->boot_us <= UNASKED_US) {
+    if (tracked->unasked && now_us - tracked->boot_us <= UNASKED_US && !counts_anew(tracked, facts)) {
         tracked->settled = TRUE;
         begin_adopting(tracked, facts->balloon_bytes, now_us);
     }
@@ -235,8 +243,10 @@ static void advance_reset(Tracked *tracked, const BackendServer *facts, int64_t 
 static void advance_boot(Tracked *tracked, const BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
     if (!tracked->booted) {
-        if (facts->power != POWER_RUNNING || !facts->responsive)
+        if (facts->power != POWER_RUNNING || !facts->responsive) {
             tracked->boot_us = now_us; /* it cannot boot now: that is not its driver's fault */
+            tracked->unasked = FALSE;
+        }
         tracked->boot_wall_s = MIN(tracked->boot_wall_s, wall_s); /* the clock was set back */
     } else if (!tracked->settled && tracked->was_reset) {
         advance_reset(tracked, facts, now_us);
@@ -494,9 +504,7 @@ void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us)
     tracked->agent_sample = *sample;
     tracked->agent_us = MAX(tracked->agent_us, said_us);
     /* Its balloon may have moved since the last look, as far as to what was asked for. */
-    tracked->agent_balloon_bytes =
-        u64_max(tracked->latest->balloon_bytes,
-                u64_max(tracked->target_bytes, tracked->busy ? tracked->asked_bytes : 0));
+    tracked->agent_balloon_bytes = u64_max(tracked->latest->balloon_bytes, target_at_most(tracked));
 }
 
 /* Of two readings of one counter, the later: statistics are up to two seconds old when they are seen, nobody knows how

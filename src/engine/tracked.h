@@ -70,7 +70,8 @@ typedef struct {
     uint64_t
         turned_bytes; /* lowered while it rose to this: it may have got that far; 0: no, or that is over */
     int64_t turned_us;
-    guint turned_looks; /* since then, and what the last one showed */
+    gboolean turned_read; /* QEMU has told its size since then, at turned_read_us */
+    int64_t turned_read_us;
     uint64_t turned_balloon_bytes;
 
     uint64_t last_balloon_bytes;
@@ -168,12 +169,13 @@ void tracked_inherit(Tracked *tracked, uint64_t bytes, int64_t now_us);
 void tracked_adopt(Tracked *tracked, int64_t now_us);
 /*
  * A target that is lowered before the balloon has risen to the one before: what was seen of it is older than the request, and
- * a guest may be in the middle of a step. What it was rising to counts until looks tell.
+ * a guest may be in the middle of a step. What it was rising to counts until QEMU has told its size twice since, and it has
+ * fallen or is no more than the target, or stands where it stood for long.
  *   tracked_turn:      @bytes is about to take the place of target_bytes; called by tracked_accepted()
- *   tracked_see_turn:  to be called after each tracked_take(). @began_us: when that look began
+ *   tracked_see_turn:  to be called after each tracked_take()
  */
 void tracked_turn(Tracked *tracked, uint64_t bytes, int64_t now_us);
-void tracked_see_turn(Tracked *tracked, int64_t began_us);
+void tracked_see_turn(Tracked *tracked);
 /* tracked_promised: what it may yet rise to, of what was asked of it: while a raise is under way, its fate is unknown, or its guest
  * has not taken it; else 0. */
 uint64_t tracked_promised(const Tracked *tracked);

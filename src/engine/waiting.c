@@ -113,6 +113,12 @@ static void tell(Engine *engine, Tracked *tracked, int64_t now_us)
     relief_told(&tracked->relief);
 }
 
+void engine_end_rise(Engine *engine, Tracked *tracked, int64_t now_us)
+{
+    if (relief_over(&tracked->relief, RISE_PAUSE_US, now_us))
+        tell(engine, tracked, now_us);
+}
+
 void engine_measure_relief(Engine *engine, int64_t now_us)
 {
     for (guint i = 0; i < engine->counted->len; i++) {
@@ -124,8 +130,7 @@ void engine_measure_relief(Engine *engine, int64_t now_us)
         if (tracked->relief.since_us != 0)
             look_for_end(engine, tracked, now_us);
         /* Before the next wait begins, which may be at once. */
-        if (relief_over(&tracked->relief, RISE_PAUSE_US, now_us))
-            tell(engine, tracked, now_us);
+        engine_end_rise(engine, tracked, now_us);
         if (tracked->relief.since_us == 0)
             look_for_wait(engine, tracked, now_us);
     }

@@ -78,7 +78,7 @@ void manager_aerostat_listen(Manager *manager, DecisionFunc func, gpointer user_
     manager->on_decision_data = user_data;
 }
 
-static BackendServer *observe(const Seen *seen)
+static BackendServer *observe(const Seen *seen, int64_t now_us)
 {
     const GuestSpec *spec = seen->spec;
     BackendServer *server = g_new0(BackendServer, 1);
@@ -87,6 +87,7 @@ static BackendServer *observe(const Seen *seen)
     server->responsive = seen->responsive;
     server->maximum_bytes = spec->maximum_bytes;
     server->balloon_bytes = seen->balloon_bytes;
+    server->balloon_read_us = now_us;
     server->boot_count = seen->boot_count;
     server->guest_update_s = seen->update_s == 0 ? 0 : seen->update_s + (uint64_t)WALL_EPOCH_S;
     server->available_bytes = seen->available_bytes;
@@ -186,8 +187,8 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
     for (guint i = 0; i < n; i++) {
         Tracked *tracked = manager->tracked[i];
         bool is_new = tracked->latest == NULL;
-        tracked_take(tracked, observe(&seen[i]), now_us, WALL_EPOCH_S + world_us / SECOND_US);
-        tracked_see_turn(tracked, now_us);
+        tracked_take(tracked, observe(&seen[i], now_us), now_us, WALL_EPOCH_S + world_us / SECOND_US);
+        tracked_see_turn(tracked);
         if (is_new)
             tracked_inherit(tracked, manager->promises[i], now_us);
         manager->promises[i] = tracked_promised(tracked);

@@ -75,11 +75,12 @@ class Statistics(unittest.TestCase):
         self.assertEqual(stats.ratios([2], [math.inf]), [])
 
     def test_lost_share(self):
-        # A tenth of the time is lost in one of ten intervals; and its speed doubles half way, which is no gain.
-        slow, fast = [(0.2, 20, 0)] * 10, [(0.2, 40, 0)] * 10
-        self.assertEqual(stats.lost_share([*slow[:5], (0.2, 20, 8), *slow[5:], *fast]), 0.0)
-        self.assertAlmostEqual(stats.lost_share([*slow[:5], (0.2, 0, 8), *slow[5:]]), 1 / 11)
-        self.assertAlmostEqual(stats.lost_share([*slow, *fast[:5], (0.2, 20, 8), *fast[5:]]), 20 / 640)
+        # Its speed doubles half way, which is no gain; and how long nothing was taken before and after is no matter.
+        slow, fast, half, none = [(0.2, 20, 0)] * 10, [(0.2, 40, 0)] * 10, (0.2, 10, 8), (0.2, 0, 8)
+        self.assertEqual(stats.lost_share([*slow, (0.2, 20, 8), *slow, *fast]), 0.0)
+        self.assertAlmostEqual(stats.lost_share([*slow, none, *slow]), 1.0)
+        self.assertAlmostEqual(stats.lost_share([*slow, half, *slow[:3], half, *slow]), 20 / 100)
+        self.assertAlmostEqual(stats.lost_share([*slow * 5, half, *slow[:3], half, *slow, *fast * 5]), 20 / 100)
         self.assertEqual(stats.lost_share([*slow, (0.2, 30, 8)]), 0.0, "nobody gains by giving")
         self.assertIsNone(stats.lost_share(slow), "nothing was taken")
         self.assertIsNone(stats.lost_share([(0.2, 20, 8)] * 20), "nothing to hold it against")

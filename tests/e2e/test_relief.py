@@ -243,8 +243,8 @@ class Relief(unittest.TestCase):
         """A burst of one of @names beyond what it has, which is paid by slack and donors, and told."""
         name = self.by_spare(set(NAMES) - set(names))[0]
         e2e.wait_until(lambda: self.spare(name) <= SPARE_MAX_BYTES, 10, lambda: f"{name} has much; {self.situation()}")
-        # It may still be given what it had been short of: that is over before its burst begins.
-        e2e.wait_until(lambda: not self.granted_since(name, now_us() - int((RISE_PAUSE_S + 0.5) * 1e6)), 20,
+        # It may still be given what it had been short of: that is over before its burst begins, the taking of it as well.
+        e2e.wait_until(lambda: not self.granted_since(name, now_us() - int((RISE_PAUSE_S + 1.5) * 1e6)), 20,
                        lambda: f"{name} is granted more and more; {self.story(name)}", every=0.05)
         burst = e2e.Burst(self.guests[name], QUIET_BYTES + LARGE_BYTES, RATE)
         self.ends(burst)

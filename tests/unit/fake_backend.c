@@ -201,6 +201,7 @@ static BackendServer *facts_of(const FakeGuest *guest)
     server->name = g_strdup(guest->name);
     server->power = !guest->running ? POWER_OFF : (guest->paused ? POWER_PAUSED : POWER_RUNNING);
     server->responsive = !guest->hangs;
+    server->balloon_read_us = guest->hangs ? 0 : g_get_monotonic_time();
     server->maximum_bytes = guest->maximum_bytes;
     server->balloon_bytes = guest->running ? guest->shown_bytes : UNKNOWN;
     server->boot_count = guest->boot_count;

@@ -77,6 +77,22 @@ static void test_hovering(void)
     relief_clear(&one);
 }
 
+/* A grant between two waits pays for the rise; what hovers after it keeps it open no longer than a wait that was paid. */
+static void test_granted_between(void)
+{
+    ReliefEpisode one = {0};
+    relief_begin(&one, 1000, 10);
+    relief_end(&one, 1100);
+    g_assert_cmpint(relief_granted(&one, 5, 1200), ==, -1);
+    for (int64_t us = 1300; us < 1700; us += 100) {
+        relief_begin(&one, us, 10);
+        relief_end(&one, us + 50);
+    }
+    g_assert_false(relief_over(&one, 500, 1699));
+    g_assert_true(relief_over(&one, 500, 1700));
+    relief_clear(&one);
+}
+
 /* A burst that had room for seconds has waited since it was last seen with enough, not since it began. */
 static void test_had_room_before(void)
 {
@@ -94,6 +110,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relief/two-waits", test_rise_of_two_waits);
     g_test_add_func("/relief/without-a-grant", test_wait_without_a_grant);
     g_test_add_func("/relief/hovering", test_hovering);
+    g_test_add_func("/relief/granted-between", test_granted_between);
     g_test_add_func("/relief/had-room", test_had_room_before);
     return g_test_run();
 }

@@ -215,12 +215,8 @@ static void test_unasked(Desk *desk, gconstpointer data)
     g_assert_cmpint(facts->hold, ==, HOLD_NO);
 }
 
-/* One that does not answer at once is booting. */
-static void test_unasked_boots(Desk *desk, gconstpointer data)
+static void assert_boots(Desk *desk)
 {
-    look(desk, 60 * S);
-    look(desk, 2 * S);
-    speak(desk);
     const ServerFacts *facts = look(desk, 100 * MS);
     g_assert_true(facts->booted);
     g_assert_false(desk->tracked->adopting);
@@ -229,32 +225,85 @@ static void test_unasked_boots(Desk *desk, gconstpointer data)
     g_assert_cmpint(desk->tracked->facts.hold, ==, HOLD_NO);
 }
 
+/* One that does not answer at once is booting. */
+static void test_unasked_boots(Desk *desk, gconstpointer data)
+{
+    look(desk, 60 * S);
+    look(desk, 2 * S);
+    speak(desk);
+    assert_boots(desk);
+}
+
+/* So is one that never spoke before. */
+static void test_never_spoke(Desk *desk, gconstpointer data)
+{
+    desk->facts.guest_update_s = 0;
+    look(desk, 60 * S);
+    look(desk, S);
+    speak(desk);
+    assert_boots(desk);
+}
+
+/* One whose counters began anew was reset before we came. */
+static void test_reset_before(Desk *desk, gconstpointer data)
+{
+    desk->facts.major_faults = 500;
+    look(desk, 60 * S);
+    look(desk, S);
+    desk->facts.major_faults = 20;
+    speak(desk);
+    assert_boots(desk);
+}
+
+/* Old statistics that could not be had at first are no answer. */
+static void test_late_old_statistics(Desk *desk, gconstpointer data)
+{
+    BackendServer with = desk->facts;
+    desk->facts.guest_update_s = desk->facts.available_bytes = desk->facts.free_bytes = UNKNOWN;
+    g_assert_false(look(desk, 60 * S)->booted);
+    desk->facts = with;
+    g_assert_false(look(desk, 200 * MS)->booted);
+    desk->facts.available_bytes -= MIB;
+    g_assert_false(look(desk, 200 * MS)->booted);
+}
+
 /* ---- turns */
 
-static const ServerFacts *look_at(Desk *desk, int64_t us, int64_t began_us)
+/* QEMU is asked for its size, and tells; or is not. */
+static const ServerFacts *look_at(Desk *desk, int64_t us, gboolean asked)
 {
+    if (asked)
+        desk->facts.balloon_read_us = desk->now_us + us;
     look(desk, us);
-    tracked_see_turn(desk->tracked, began_us);
+    tracked_see_turn(desk->tracked);
     tracked_facts(desk->tracked, &desk->defaults, TRUE, desk->now_us);
     return &desk->tracked->facts;
 }
 
-/* Called back in the middle of a raise: it may have come as far as that, until two looks from after that show otherwise. */
+/* Called back in the middle of a raise: it may have come as far as that, until QEMU has shown otherwise twice. */
 static void test_turned(Desk *desk, gconstpointer data)
 {
     adopt_all(desk);
     tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
-    int64_t turned_us = desk->now_us += 50 * MS;
-    tracked_accepted(desk->tracked, MOVE_RECLAIM_URGENT, GIB, turned_us);
-    const ServerFacts *facts = look_at(desk, 20 * MS, turned_us - MS); /* from before */
-    g_assert_cmpuint(facts->target_bytes, ==, 3 * GIB);
-    g_assert_true(facts->busy);
+    desk->facts.balloon_read_us = desk->now_us += 50 * MS;
+    tracked_accepted(desk->tracked, MOVE_RECLAIM_URGENT, GIB, desk->now_us);
+    for (int i = 0; i < 100; i++) { /* what is known is from before */
+        const ServerFacts *facts = look_at(desk, 50 * MS, FALSE);
+        g_assert_cmpuint(facts->target_bytes, ==, 3 * GIB);
+        g_assert_true(facts->busy);
+    }
+    tracked_hear(desk->tracked, &(AgentSample){0}, desk->now_us);
+    g_assert_cmpuint(desk->tracked->agent_balloon_bytes, ==, 3 * GIB);
     desk->facts.balloon_bytes = 5 * GIB / 2; /* it had come far */
-    g_assert_cmpuint(look_at(desk, 50 * MS, desk->now_us)->target_bytes, ==, 3 * GIB);
+    g_assert_cmpuint(look_at(desk, 50 * MS, TRUE)->target_bytes, ==, 3 * GIB);
+    g_assert_cmpuint(look_at(desk, 50 * MS, FALSE)->target_bytes, ==, 3 * GIB);
     desk->facts.balloon_bytes += MIB; /* the step it was in */
-    g_assert_cmpuint(look_at(desk, 50 * MS, desk->now_us)->target_bytes, ==, 3 * GIB);
+    g_assert_cmpuint(look_at(desk, 50 * MS, TRUE)->target_bytes, ==, 3 * GIB);
     desk->facts.balloon_bytes -= 16 * MIB;
-    facts = look_at(desk, 50 * MS, desk->now_us);
+    desk->facts.responsive = FALSE;
+    g_assert_cmpuint(look_at(desk, 50 * MS, TRUE)->target_bytes, ==, 3 * GIB);
+    desk->facts.responsive = TRUE;
+    const ServerFacts *facts = look_at(desk, 50 * MS, TRUE);
     g_assert_cmpuint(facts->target_bytes, ==, GIB);
     g_assert_false(facts->busy);
 }
@@ -265,15 +314,14 @@ static void test_turned_in_vain(Desk *desk, gconstpointer data)
     adopt_all(desk);
     tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
     tracked_accepted(desk->tracked, MOVE_RECLAIM_CALM, 2 * GIB, desk->now_us);
-    g_assert_true(look_at(desk, 50 * MS, desk->now_us + MS)->busy);
-    g_assert_false(look_at(desk, 50 * MS, desk->now_us + MS)->busy);
+    g_assert_true(look_at(desk, 50 * MS, TRUE)->busy);
+    g_assert_false(look_at(desk, 50 * MS, TRUE)->busy);
     tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us);
     tracked_accepted(desk->tracked, MOVE_RECLAIM_CALM, GIB, desk->now_us);
-    for (int i = 0; i < 21; i++)
-        g_assert_cmpuint(look_at(desk, 100 * MS, desk->now_us + MS)->target_bytes, ==,
-                         i < 20 ? 3 * GIB : GIB);
+    for (int i = 0; i < 20; i++)
+        g_assert_cmpuint(look_at(desk, 100 * MS, TRUE)->target_bytes, ==, i < 19 ? 3 * GIB : GIB);
     tracked_accepted(desk->tracked, MOVE_GRANT_NEED, 3 * GIB, desk->now_us); /* risen above: no turn */
-    g_assert_cmpuint(look_at(desk, 50 * MS, desk->now_us + MS)->target_bytes, ==, 3 * GIB);
+    g_assert_cmpuint(look_at(desk, 50 * MS, TRUE)->target_bytes, ==, 3 * GIB);
     g_assert_false(desk->tracked->facts.busy);
 }
 
@@ -361,6 +409,9 @@ int main(int argc, char **argv)
     ADD("adopt/paused", test_adopts_paused);
     ADD("adopt/unasked", test_unasked);
     ADD("adopt/unasked-boots", test_unasked_boots);
+    ADD("adopt/never-spoke", test_never_spoke);
+    ADD("adopt/reset-before", test_reset_before);
+    ADD("adopt/late-old-statistics", test_late_old_statistics);
     ADD("turned", test_turned);
     ADD("turned/in-vain", test_turned_in_vain);
     ADD("request/refused", test_refused);
