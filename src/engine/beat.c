@@ -59,7 +59,6 @@ static void take_server(Engine *engine, EngineBackend *known, BackendServer *fac
         g_hash_table_insert(known->by_id, g_strdup(facts->id), tracked);
     }
     uint64_t returned = tracked_take(tracked, facts, now_us, engine->wall_s());
-    tracked_see_turn(tracked);
     journal_returned(engine->journal, tracked->latest->id, tracked->latest->name, returned);
     if (is_new) {
         load_settings(engine, tracked);

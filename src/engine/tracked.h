@@ -172,7 +172,7 @@ void tracked_adopt(Tracked *tracked, int64_t now_us);
  * a guest may be in the middle of a step. What it was rising to counts until QEMU has told its size twice since, and it has
  * fallen or is no more than the target, or stands where it stood for long.
  *   tracked_turn:      @bytes is about to take the place of target_bytes; called by tracked_accepted()
- *   tracked_see_turn:  to be called after each tracked_take()
+ *   tracked_see_turn:  a look has been taken; called by tracked_take()
  */
 void tracked_turn(Tracked *tracked, uint64_t bytes, int64_t now_us);
 void tracked_see_turn(Tracked *tracked);

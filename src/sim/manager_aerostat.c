@@ -188,7 +188,6 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
         Tracked *tracked = manager->tracked[i];
         bool is_new = tracked->latest == NULL;
         tracked_take(tracked, observe(&seen[i], now_us), now_us, WALL_EPOCH_S + world_us / SECOND_US);
-        tracked_see_turn(tracked);
         if (is_new)
             tracked_inherit(tracked, manager->promises[i], now_us);
         manager->promises[i] = tracked_promised(tracked);
