@@ -296,8 +296,13 @@ static gboolean is_pressing(const Engine *engine, const Tracked *tracked, int64_
            tracked->row.short_bytes > engine->params.quantum_bytes;
 }
 
-/* @wanted: somebody waits or is about to: what nobody is in a hurry for is decided on the statistics that come by themselves. */
-static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean wanted, int64_t now_us)
+/* Why somebody is asked who does not press: somebody waits or is about to, or would have to if it needed more now. What nobody
+ * is in a hurry for is decided on the statistics that come by themselves. */
+typedef struct {
+    gboolean wanted, scarce;
+} Reasons;
+
+static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, Reasons why, int64_t now_us)
 {
     const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
@@ -310,8 +315,10 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
         return FALSE;
     uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
-    gboolean gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
-    return (wanted && moves) || gives || presses || tracked_is_due(tracked, &engine->params, now_us);
+    gboolean gives = why.wanted && row->target_bytes > tracked->demand.floor_bytes;
+    gboolean refills = why.scarce && tracked_has_spare(tracked, now_us);
+    return (why.wanted && moves) || gives || refills || presses ||
+           tracked_is_due(tracked, &engine->params, now_us);
 }
 
 static void ask_now(Engine *engine, Tracked *tracked, int64_t now_us)
@@ -332,13 +339,15 @@ void engine_ask_fresh(Engine *engine)
     int64_t now_us = g_get_monotonic_time();
     /* What one takes that bursts comes from what is kept free, as long as there is enough of it. */
     gboolean ready = engine->host.totals.ledger.free_bytes > engine->host.slack_wanted_bytes;
-    gboolean wanted = engine->host.totals.someone_waits || (!ready && engine_bursting(engine, now_us));
+    Reasons why = {
+        .wanted = engine->host.totals.someone_waits || (!ready && engine_bursting(engine, now_us)),
+        .scarce = engine_is_scarce(engine),
+    };
     /* Few are asked at a time; the others wait for their turn. */
     for (int pressing = 1; pressing >= 0; pressing--)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
-            if (is_pressing(engine, tracked, now_us) == pressing &&
-                wants_fresh(engine, tracked, wanted, now_us))
+            if (is_pressing(engine, tracked, now_us) == pressing && wants_fresh(engine, tracked, why, now_us))
                 ask_now(engine, tracked, now_us);
         }
 }

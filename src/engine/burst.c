@@ -247,15 +247,21 @@ gboolean engine_awaits(const Engine *engine, int64_t now_us)
     return FALSE;
 }
 
+gboolean engine_is_scarce(const Engine *engine)
+{
+    return engine->host.totals.ledger.free_bytes < engine->host.slack_wanted_bytes / 2;
+}
+
 gboolean engine_wonders(const Engine *engine, int64_t now_us)
 {
+    const gboolean scarce = engine_is_scarce(engine);
     for (guint i = 0; i < engine->counted->len; i++) {
         const Tracked *tracked = engine->counted->pdata[i];
         if (tracked->turned_bytes != 0)
             return TRUE;
         if (!tracked->decided || tracked->facts.fixed != FIXED_NO || hold_pins(tracked->row.hold))
             continue;
-        if (tracked_stirs(tracked, now_us) ||
+        if (tracked_stirs(tracked, now_us) || (scarce && tracked_has_spare(tracked, now_us)) ||
             demand_sample_age_us(&tracked->demand, &tracked->facts, &engine->params) != INT64_MAX)
             return TRUE;
     }

@@ -65,7 +65,10 @@ void engine_looking_clear(Engine *engine);
 gboolean engine_bursting(const Engine *engine, int64_t now_us);
 /* Whether one that stirs or grows has been asked a moment ago, and its answer is not here yet. */
 gboolean engine_awaits(const Engine *engine, int64_t now_us);
-/* Whether a server has just woken, or is awake and full of what residency cannot tell from use: statistics must show its growth. */
+/* Whether less than half of the slack is there. */
+gboolean engine_is_scarce(const Engine *engine);
+/* Whether a server has just woken, or is awake and full of what residency cannot tell from use: statistics must show its growth.
+ * Or the slack is scarce, and one has risen of late and has more than it needs. */
 gboolean engine_wonders(const Engine *engine, int64_t now_us);
 /* engine_tell_still: tells backends who stands still; TRUE while all do that could be moved. */
 gboolean engine_tell_still(Engine *engine, int64_t now_us);

@@ -143,6 +143,8 @@ gboolean tracked_stirs(const Tracked *tracked, int64_t now_us);
 gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
 /* tracked_has_room: it bursts, and what it has will last for a while. */
 gboolean tracked_has_room(const Tracked *tracked);
+/* tracked_has_spare: it has risen of late, and has more than it was last seen to need. */
+gboolean tracked_has_spare(const Tracked *tracked, int64_t now_us);
 
 /* tracked_hear: what its guest's agent says of itself, and when it said so. */
 void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us);
@@ -179,6 +181,8 @@ void tracked_see_turn(Tracked *tracked);
 /* tracked_promised: what it may yet rise to, of what was asked of it: while a raise is under way, its fate is unknown, or its guest
  * has not taken it; else 0. */
 uint64_t tracked_promised(const Tracked *tracked);
+/* tracked_target_at_most: the largest target that it may be following. */
+uint64_t tracked_target_at_most(const Tracked *tracked);
 gboolean tracked_wants_confirmation(const Tracked *tracked, int64_t now_us);
 
 /* After a reset a server waits for a nudge, which in observe mode never comes: what it shows is taken as it is then, and

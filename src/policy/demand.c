@@ -305,7 +305,7 @@ static uint64_t faulting_floor(const DemandState *state, const PolicyParams *par
     if (now_us >= state->faulting_until_us)
         return 0;
     bool grows = lately(state->grew_us, params->growth_half_life_us, now_us);
-    bool swaps_out = lately(state->swapped_out_us, params->faulting_hold_us, now_us);
+    bool swaps_out = lately(state->swapped_out_us, params->growth_half_life_us, now_us);
     if (state->swapped_bytes == UNKNOWN || grows || swaps_out)
         return UINT64_MAX;
     uint64_t kept = u64_add_sat(state->swapped_bytes, headroom_bytes);

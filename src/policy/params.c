@@ -43,7 +43,7 @@ PolicyParams policy_params_default(void)
         .burst_quiet_us = INT64_C(300000),
         .burst_lead = 3,
         .burst_first_bytes = 16 * MIB,
-        .burst_room_us = 10 * SECOND_US,
+        .burst_room_us = 3 * SECOND_US / 2,
         .burst_twitch_us = 10 * SECOND_US,
         .burst_cache_bytes = 32 * MIB,
         .burst_cache_us = 60 * SECOND_US,

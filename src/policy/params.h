@@ -54,7 +54,7 @@ typedef struct {
     int64_t burst_quiet_us;     /* 300 ms without fast growth end a burst */
     uint32_t burst_lead;        /* 3: nothing is expected beyond three times what was shown */
     uint64_t burst_first_bytes; /* 16 MiB, at most 1/16 of the maximum: a burst's first grant ... */
-    int64_t burst_room_us;      /* ... unless it has room for 10 s of its growth anyway ... */
+    int64_t burst_room_us;      /* ... unless it has room for 1.5 s of its growth anyway ... */
     int64_t burst_twitch_us;    /* ... or came to less than such a grant the last time, within 10 s */
     uint64_t
         burst_cache_bytes;  /* 32 MiB grown, and less than a fourth of it in use: that is file cache ... */

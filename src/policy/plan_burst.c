@@ -33,14 +33,31 @@ static bool may_get(const Look *look, size_t i)
     return !hold_pins(plan_hold(facts, &look->demands[i], &track->move, look->now_us));
 }
 
+/* What it has touched of its burst since the last sample. */
+static uint64_t touched_since(const BurstState *burst)
+{
+    uint64_t since = burst->sample_bytes == 0 ? 0 : u64_sub_sat(burst->looked_bytes, burst->sample_bytes);
+    return u64_min(since, u64_sub_sat(burst->looked_bytes, burst->quiet_bytes));
+}
+
+uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params)
+{
+    return burst->bursting ? u64_add_sat(touched_since(burst), burst_expected_bytes(burst, params)) : 0;
+}
+
 /* What it needs now: as of the last sample, what it has touched since, and what it is about to touch. */
 static uint64_t needs_now(const Look *look, size_t i)
 {
-    const BurstState *burst = &look->tracks[i].burst;
-    uint64_t since = burst->sample_bytes == 0 ? 0 : u64_sub_sat(burst->looked_bytes, burst->sample_bytes);
-    since = u64_min(since, u64_sub_sat(burst->looked_bytes, burst->quiet_bytes));
-    uint64_t ahead = u64_add_sat(since, burst_expected_bytes(burst, look->params));
-    return u64_add_sat(look->demands[i].need_bytes, ahead);
+    return u64_add_sat(look->demands[i].need_bytes, plan_ahead_of(&look->tracks[i].burst, look->params));
+}
+
+/* What it can touch before it runs short. Pages that it has let go of can still be resident: its own word counts, too. */
+static uint64_t room_of(const ServerFacts *facts, const BurstState *burst)
+{
+    uint64_t room = u64_sub_sat(facts->target_bytes, facts->resident_bytes);
+    if (facts->unused_bytes == UNKNOWN)
+        return room;
+    return u64_max(room, u64_sub_sat(facts->unused_bytes, touched_since(burst)));
 }
 
 /* A burst's first step, whatever room there is left: nobody knows yet how far it goes. */
@@ -52,7 +69,7 @@ static uint64_t first_step(const Look *look, size_t i)
     bool twitches = look->now_us < burst->twitch_until_us && shown < look->params->burst_first_bytes;
     if (burst->granted || twitches)
         return 0;
-    uint64_t room = u64_sub_sat(facts->target_bytes, facts->resident_bytes);
+    uint64_t room = room_of(facts, burst);
     double lasts_us = (double)room * 1e6 / (double)u64_max(burst->rate_bytes_per_s, 1);
     if (lasts_us >= (double)look->params->burst_room_us)
         return 0;

@@ -57,5 +57,8 @@ static inline bool beat_unsettled(const Beat *beat, size_t i)
 /* Records a move and charges the pool for what it newly commits. */
 void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes);
 
+/* What a server has touched of its burst since its last sample, and what it is about to touch; 0 when it does not burst. */
+uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params);
+
 void plan_grants(Beat *beat);
 void plan_reclaims(Beat *beat);

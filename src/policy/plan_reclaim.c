@@ -14,8 +14,8 @@
 #define WORK_PARTS 8
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
-/* Less than this is not worth a move that nobody waits for. */
-#define READY_PIECE_BYTES (16 * MIB)
+/* Less than this is not worth a move that nobody waits for, nor a turn. */
+#define UNUSED_PIECE_BYTES (16 * MIB)
 /* A slack, or what is kept ready, is full when it is this near to it: a refill of a few pages would never end. */
 #define SLACK_NEAR 16
 
@@ -100,13 +100,23 @@ static bool rose_lately(const Beat *beat, size_t i)
            beat->now_us - last_us < beat->params->turn_us;
 }
 
-/* Half of what it has beyond its need is free, no cache: it has risen for something that is over. */
+/* Half of what it has beyond its need, and beyond what its own burst is about to touch, is free, no cache: it has risen
+ * for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
 {
     const ServerFacts *facts = &beat->servers[i];
-    uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, beat->demands[i].need_bytes);
-    return facts->unused_bytes != UNKNOWN && !beat->tracks[i].burst.bursting &&
-           facts->unused_bytes > idle / 2 && idle > beat->demands[i].headroom_bytes;
+    const Demand *demand = &beat->demands[i];
+    if (facts->unused_bytes == UNKNOWN)
+        return false;
+    uint64_t ahead = plan_ahead_of(&beat->tracks[i].burst, beat->params);
+    uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, u64_add_sat(demand->need_bytes, ahead));
+    return u64_sub_sat(facts->unused_bytes, ahead) > idle / 2 && idle >= UNUSED_PIECE_BYTES;
+}
+
+/* Whoever has risen a moment ago is not turned for anything that is not needed, unless it was for something that is over. */
+static bool is_settled(const Beat *beat, size_t i)
+{
+    return !rose_lately(beat, i) || leaves_unused(beat, i);
 }
 
 /* Of late nobody has needed much. Needs come in swarms: what one has taken, the next may want as well. */
@@ -117,8 +127,6 @@ static bool is_lull(const Beat *beat)
 
 static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
 {
-    if (rose_lately(beat, i))
-        return 0;
     int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
     double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
     uint64_t pace = beat->params->pace_bytes_per_s;
@@ -133,7 +141,7 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
 static uint64_t unused_step(const Beat *beat, size_t i, uint64_t give)
 {
     const ServerFacts *facts = &beat->servers[i];
-    if (!beat_unsettled(beat, i) || facts->unused_bytes == UNKNOWN)
+    if (!beat_unsettled(beat, i) || facts->unused_bytes == UNKNOWN || rose_lately(beat, i))
         return 0;
     /* What it was asked for since it said so counts against that. */
     uint64_t asked = u64_sub_sat(facts->sample_balloon_bytes, beat->rows[i].target_bytes);
@@ -144,7 +152,7 @@ static uint64_t unused_step(const Beat *beat, size_t i, uint64_t give)
 /* Cache may be in use: of that only a little at a time. */
 static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
 {
-    if (!beat_unsettled(beat, i))
+    if (!beat_unsettled(beat, i) || rose_lately(beat, i))
         return 0;
     uint64_t probe = beat->servers[i].balloon_bytes / 1000 * beat->params->probe_permille;
     uint64_t gentle = u64_max(probe, 4 * beat->params->quantum_bytes);
@@ -214,17 +222,16 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = urgent_step(beat, i, give);
     } else if (wanted->soon_bytes > 0) {
         account = &wanted->soon_bytes;
-        bool settled = !rose_lately(beat, i) || leaves_unused(beat, i);
-        step = give > beat_band(beat, i) && settled ? urgent_step(beat, i, give) : 0;
+        step = give > beat_band(beat, i) && is_settled(beat, i) ? urgent_step(beat, i, give) : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
-        step = give > beat_band(beat, i) ? calm_step(beat, i, give) : 0;
+        step = give > beat_band(beat, i) && is_settled(beat, i) ? calm_step(beat, i, give) : 0;
     } else if (wanted->level_bytes > 0) {
         account = &wanted->level_bytes;
         step = probe_step(beat, i, give);
     } else if (wanted->ready_bytes > 0) {
         account = &wanted->ready_bytes;
-        step = give >= READY_PIECE_BYTES ? unused_step(beat, i, give) : 0;
+        step = give >= UNUSED_PIECE_BYTES ? unused_step(beat, i, give) : 0;
     }
     if (!account)
         return;

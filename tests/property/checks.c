@@ -158,7 +158,7 @@ static void check_faulting(const Memory *memory, const World *world, int k, Viol
     uint64_t bottom = memory->swap_floor_bytes;
     if (row->move == MOVE_RECLAIM_CALM)
         violate(violation, "G2", world, k, "calm reclaim while it swaps in or faults");
-    if (memory->wrote_us != 0 && world->now_us - memory->wrote_us < 5 * SECOND_US)
+    if (memory->wrote_us != 0 && world->now_us - memory->wrote_us < 2 * SECOND_US)
         violate(violation, "G2", world, k, "reclaim while it faults and has written to swap");
     if (!world->tracks[k].move.foreign && facts->target_bytes > bottom)
         bottom += (facts->target_bytes - bottom) / 2;

@@ -170,6 +170,24 @@ static void test_nothing_to_keep(void)
     rig_clear(&rig);
 }
 
+/* Whoever has risen a moment ago fills the slack only with what it does not use at all. */
+static void test_slack_from_risen(void)
+{
+    static const struct {
+        uint64_t unused_bytes;
+        bool gives;
+    } cases[] = {{3 * GIB, true}, {GIB / 2, false}, {UNKNOWN, false}};
+    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
+        Rig rig = rig_new(5 * GIB, GIB);
+        rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
+        rig_decide(&rig);
+        rig.tracks[0].move.last_up_us = rig.now_us;
+        const PlanRow *rows = rig_beat(&rig, SECOND_US);
+        g_assert_cmpint(rows[0].move, ==, cases[k].gives ? MOVE_RECLAIM_CALM : MOVE_NONE);
+        rig_clear(&rig);
+    }
+}
+
 static void test_slack_refill(void)
 {
     Rig rig = rig_new(8 * GIB, GIB);
@@ -564,6 +582,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
     g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
+    g_test_add_func("/policy/plan/slack-from-risen", test_slack_from_risen);
     g_test_add_func("/policy/plan/working-donor", test_working_donor);
     g_test_add_func("/policy/plan/withdraw", test_withdraw);
     g_test_add_func("/policy/plan/in-flight", test_in_flight);

@@ -165,6 +165,25 @@ static void test_is_still(Desk *desk, gconstpointer data)
     g_assert_false(tracked_is_still(tracked, &params, desk->now_us + 2 * S));
 }
 
+/* Asked, where slack is scarce: who has risen a moment ago, and has more than it needs. */
+static void test_has_spare(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    Tracked *tracked = desk->tracked;
+    tracked->decided = TRUE;
+    tracked->demand = (Demand){.known = true, .need_bytes = GIB};
+    g_assert_false(tracked_has_spare(tracked, desk->now_us)); /* it never rose */
+    tracked->track.move.last_up_us = desk->now_us;
+    g_assert_true(tracked_has_spare(tracked, desk->now_us + 9 * S));
+    g_assert_false(tracked_has_spare(tracked, desk->now_us + 11 * S));
+    tracked->demand.need_bytes = tracked->target_bytes - 10 * MIB;
+    g_assert_false(tracked_has_spare(tracked, desk->now_us));
+    tracked->demand.need_bytes = tracked->target_bytes - 20 * MIB;
+    g_assert_true(tracked_has_spare(tracked, desk->now_us));
+    tracked->demand.faulting = true;
+    g_assert_false(tracked_has_spare(tracked, desk->now_us));
+}
+
 /* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
 static void test_reset_before_us(Desk *desk, gconstpointer data)
 {
@@ -392,6 +411,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("processor-is-still", test_processor_is_still);
     ADD("is-still", test_is_still);
+    ADD("asked/has-spare", test_has_spare);
     ADD("works", test_works);
     ADD("adopt/already-up", test_already_up);
     ADD("adopt/mid-inflation", test_mid_inflation);
