@@ -35,6 +35,10 @@ static uint64_t goal_of(const Beat *beat, size_t i)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
     uint64_t goal = u64_max(beat->rows[i].allocation_bytes, floor_of(beat, i));
+    if (beat->over_bytes == 0)
+        goal = u64_max(goal,
+                       plan_burst_keeps(beat->host, &beat->servers[i], &beat->demands[i],
+                                        &beat->tracks[i].burst, beat->weights, beat->params, beat->now_us));
     return u64_add_sat(goal, quantum - 1) / quantum * quantum;
 }
 

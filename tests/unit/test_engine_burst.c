@@ -147,7 +147,8 @@ static void test_donor_hangs(void)
     burst_begin(&burst, MODE_MANAGE);
     burst_settled(&burst);
     FAKE(rig->fake, burst.idle->hangs = TRUE);
-    FAKE(rig->fake, burst.needy->silent = TRUE); /* or else its word might be there before its room runs out */
+    FAKE(rig->fake,
+         burst.needy->silent = TRUE); /* or else its word might be there before its room runs out */
     grow(&burst, 3 * GIB / 2);
     RIG_UNTIL(find_entry(rig, is_burst));
     RIG_UNTIL(find_entry(rig, is_burst)->performed);

@@ -130,6 +130,79 @@ static void test_first_grant_at_once(void)
     bench_end(&bench);
 }
 
+/* Free pages that are still resident are room as well: no first step for one that has enough of them. */
+static void test_room(void)
+{
+    static const struct {
+        uint64_t unused_bytes;
+        size_t grants;
+    } cases[] = {{UNKNOWN, 1}, {200 * MIB, 1}, {350 * MIB, 0}};
+    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
+        Bench bench;
+        bench_begin(&bench, 200 * MIB);
+        bench.servers[0].resident_bytes = 390 * MIB;
+        bench.servers[0].unused_bytes = cases[k].unused_bytes;
+        settle(&bench);
+        look(&bench, 0, 4 * MIB); /* 200 MiB/s */
+        g_assert_cmpuint(grant(&bench, false), ==, cases[k].grants);
+        bench_end(&bench);
+    }
+}
+
+static void take_sample(Bench *bench, uint64_t used)
+{
+    bench->now_us += MS;
+    rig_sample(&bench->servers[0], 400 * MIB, used, bench->now_us);
+    decide(bench);
+}
+
+/* A sample is older than the look at which it comes, and tells of a part of what was touched till then. */
+static void test_unseen(void)
+{
+    Bench bench;
+    bench_begin(&bench, 200 * MIB);
+    settle(&bench);
+    const BurstState *burst = &bench.tracks[0].burst;
+    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 0);
+    for (int i = 0; i < 10; i++)
+        look(&bench, 0, 4 * MIB);
+    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 40 * MIB);
+    take_sample(&bench, 210 * MIB);
+    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 30 * MIB);
+    for (int i = 0; i < 5; i++)
+        look(&bench, 0, 4 * MIB);
+    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 50 * MIB);
+    take_sample(&bench, 220 * MIB); /* asked when 40 had been touched */
+    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 20 * MIB);
+    take_sample(&bench, 270 * MIB);
+    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 0);
+    bench_end(&bench);
+}
+
+/* What no reclaim takes from one that bursts: what it is about to touch, as far as its weight goes. */
+static void test_keeps(void)
+{
+    Bench bench;
+    bench_begin(&bench, 200 * MIB);
+    settle(&bench);
+    const ServerFacts *facts = &bench.servers[0];
+    const BurstState *burst = &bench.tracks[0].burst;
+    const Demand *demand = &bench.decision->demands[0];
+    const HostFacts *host = &bench.host;
+    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 300, &bench.params, bench.now_us), ==, 0);
+    for (int i = 0; i < 5; i++)
+        look(&bench, 0, 4 * MIB);
+    uint64_t ahead = burst_unseen_bytes(burst) + burst_expected_bytes(burst, &bench.params);
+    g_assert_cmpuint(ahead, >, 0);
+    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 300, &bench.params, bench.now_us), ==,
+                     MIN(demand->need_bytes + ahead, host->pool_bytes / 3));
+    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 1000, &bench.params, bench.now_us), ==,
+                     host->pool_bytes / 10);
+    int64_t later_us = bench.now_us + SECOND_US;
+    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 300, &bench.params, later_us), ==, 0);
+    bench_end(&bench);
+}
+
 static void test_twitch(void)
 {
     Bench bench;
@@ -318,6 +391,9 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/slow-growth", test_slow_growth_is_none);
     g_test_add_func("/burst/unknown-residency", test_unknown_residency);
     g_test_add_func("/burst/first-grant", test_first_grant_at_once);
+    g_test_add_func("/burst/room", test_room);
+    g_test_add_func("/burst/unseen", test_unseen);
+    g_test_add_func("/burst/keeps", test_keeps);
     g_test_add_func("/burst/twitch", test_twitch);
     g_test_add_func("/burst/only-what-is-free", test_only_what_is_free);
     g_test_add_func("/burst/by-weight", test_shared_by_weight);
