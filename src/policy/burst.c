@@ -90,21 +90,8 @@ void burst_learn(BurstState *state, const ServerFacts *facts, const Demand *dema
     if (was_cache(state, facts, demand->used_bytes, params))
         state->cache_until_us = now_us + params->burst_cache_us;
     state->sample_us = facts->sample_us;
-    state->before_bytes = state->sample_bytes;
     state->sample_bytes = state->looked_bytes == UNKNOWN ? 0 : state->looked_bytes;
     state->sample_used_bytes = demand->used_bytes;
-}
-
-/* A sample may be some tenths of a second old when it is seen: it was taken after the one before had come, and it tells of what
- * the guest's use has grown by since the burst began. */
-uint64_t burst_unseen_bytes(const BurstState *state)
-{
-    if (!state->bursting || state->sample_bytes == 0)
-        return 0;
-    uint64_t from = state->before_bytes == 0 ? state->sample_bytes : state->before_bytes;
-    uint64_t touched = u64_sub_sat(state->looked_bytes, state->quiet_bytes);
-    uint64_t told = u64_sub_sat(state->sample_used_bytes, state->onset_used_bytes);
-    return u64_min(u64_sub_sat(state->looked_bytes, from), u64_sub_sat(touched, told));
 }
 
 uint64_t burst_expected_bytes(const BurstState *state, const PolicyParams *params)

@@ -27,7 +27,6 @@ typedef struct {
     uint64_t rate_bytes_per_s; /* while bursting */
     int64_t sample_us;         /* the sample in force ... */
     uint64_t sample_bytes;     /* ... what was resident at the last look when it came ... */
-    uint64_t before_bytes;     /* ... and when the one before it came: the guest was asked later than that */
     uint64_t sample_used_bytes;
     uint64_t onset_used_bytes; /* what the guest said it used when the burst began */
     int64_t cache_until_us;    /* its last burst was file cache */
@@ -45,9 +44,6 @@ bool burst_look(BurstState *state, uint64_t boot_count, uint64_t resident_bytes,
 /* burst_learn: holds a burst against what the guest says it uses; to be called at each decision, after demand_update(). */
 void burst_learn(BurstState *state, const ServerFacts *facts, const Demand *demand,
                  const PolicyParams *params, int64_t now_us);
-
-/* burst_unseen_bytes: what it has touched of its burst that its last sample may not tell yet, at most. */
-uint64_t burst_unseen_bytes(const BurstState *state);
 
 /* burst_expected_bytes: what it touches in one reaction time if it goes on as it does; no more than burst_lead times what
  * it has shown so far, so that a twitch brings little and a real burst more from look to look. 0 when it does not burst. */

@@ -51,7 +51,7 @@ void decision_free(Decision *decision);
  *     min(need, allocation) within a band. While any allocation is below its need, none that could be taken from
  *     is above its own need and floors. While somebody waits for what is not on its way (a reclaim counts whole for
  *     0.5 s, then as far as its speed brings within a second), every server that is movable, fresh and above its
- *     allocation, floors and, where the pool holds, plan_burst_keeps() by two quanta is asked in the same beat, once for each sample.
+ *     allocation and floors by two quanta is asked in the same beat, once for each sample.
  * G5  Allocations are weighted max-min in four tiers (minimum, need, comfort, maximum) above what G2 keeps, each
  *     within 1 % of the exact value; before the third slack is set aside and, where not all can have their
  *     maximum, half of what is left (or what they would lack if it were lent, where that is less), before the last what

@@ -242,10 +242,8 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
     if (!rule_on(params, RULE_PAY_FIRST))
         beat.free_bytes = host->pool_bytes;
     uint64_t free_before = beat.free_bytes;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         begin_row(&beat, i, allocations[i]);
-        beat.weights += servers[i].weight;
-    }
     for (size_t i = 0; i < n; i++)
         free_moves(&beat, i);
     plan_grants(&beat);

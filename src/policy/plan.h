@@ -185,13 +185,6 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
 uint64_t plan_expected_of(const ServerFacts *facts, const BurstState *burst, const PolicyParams *params,
                           int64_t now_us);
 
-/* plan_burst_keeps: what no reclaim takes from a server that bursts: what it needs and is about to touch, no more than its weight
- * (of @weights, the sum of all) gives it of the pool; 0 of one that does not. What plan_bursts() grants while others wait
- * would come back with the next beat otherwise. */
-uint64_t plan_burst_keeps(const HostFacts *host, const ServerFacts *facts, const Demand *demand,
-                          const BurstState *burst, uint64_t weights, const PolicyParams *params,
-                          int64_t now_us);
-
 /* plan_needed_of: what it was granted of late for its need: half of it counts after params->needed_half_life_us. */
 uint64_t plan_needed_of(const MoveState *state, const PolicyParams *params, int64_t now_us);
 

@@ -33,16 +33,16 @@ static bool may_get(const Look *look, size_t i)
     return !hold_pins(plan_hold(facts, &look->demands[i], &track->move, look->now_us));
 }
 
-/* Beyond the growth that the need expects by itself: that is as late as the statistics are. */
-uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params)
+/* What it has touched of its burst since the last sample. */
+static uint64_t touched_since(const BurstState *burst)
 {
-    return u64_add_sat(burst_unseen_bytes(burst), burst_expected_bytes(burst, params));
+    uint64_t since = burst->sample_bytes == 0 ? 0 : u64_sub_sat(burst->looked_bytes, burst->sample_bytes);
+    return u64_min(since, u64_sub_sat(burst->looked_bytes, burst->quiet_bytes));
 }
 
-uint64_t plan_weight_share(const HostFacts *host, const ServerFacts *facts, uint64_t weights)
+uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params)
 {
-    double part = (double)facts->weight / (double)u64_max(weights, 1);
-    return u64_sub_sat(u64_from_double((double)host->pool_bytes * part), facts->overhead_bytes);
+    return burst->bursting ? u64_add_sat(touched_since(burst), burst_expected_bytes(burst, params)) : 0;
 }
 
 /* What it needs now: as of the last sample, what it has touched since, and what it is about to touch. */
@@ -57,7 +57,7 @@ static uint64_t room_of(const ServerFacts *facts, const BurstState *burst)
     uint64_t room = u64_sub_sat(facts->target_bytes, facts->resident_bytes);
     if (facts->unused_bytes == UNKNOWN)
         return room;
-    return u64_max(room, u64_sub_sat(facts->unused_bytes, burst_unseen_bytes(burst)));
+    return u64_max(room, u64_sub_sat(facts->unused_bytes, touched_since(burst)));
 }
 
 /* A burst's first step, whatever room there is left: nobody knows yet how far it goes. */
@@ -83,8 +83,11 @@ static uint64_t share_of(const Look *look, size_t i)
 {
     if (!look->someone_waits)
         return UINT64_MAX;
-    return u64_max(look->before[i].allocation_bytes,
-                   plan_weight_share(look->host, &look->servers[i], look->weights));
+    double part = (double)look->servers[i].weight / (double)u64_max(look->weights, 1);
+    double share = (double)look->host->pool_bytes * part;
+    uint64_t by_weight = u64_from_double(share);
+    by_weight = u64_sub_sat(by_weight, look->servers[i].overhead_bytes);
+    return u64_max(look->before[i].allocation_bytes, by_weight);
 }
 
 static uint64_t wanted(const Look *look, size_t i)
@@ -133,29 +136,13 @@ static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *s
     return n_moving;
 }
 
-/* Whether @burst was seen of late, and is no file cache. */
-static bool grows_now(const ServerFacts *facts, const BurstState *burst, const PolicyParams *params,
-                      int64_t now_us)
-{
-    bool seen = burst->bursting && now_us - burst->looked_us < params->burst_quiet_us;
-    return seen && facts->fixed == FIXED_NO && burst->boot_count == facts->boot_count &&
-           now_us >= burst->cache_until_us;
-}
-
 uint64_t plan_expected_of(const ServerFacts *facts, const BurstState *burst, const PolicyParams *params,
                           int64_t now_us)
 {
-    return grows_now(facts, burst, params, now_us) ? burst_expected_bytes(burst, params) : 0;
-}
-
-uint64_t plan_burst_keeps(const HostFacts *host, const ServerFacts *facts, const Demand *demand,
-                          const BurstState *burst, uint64_t weights, const PolicyParams *params,
-                          int64_t now_us)
-{
-    if (!grows_now(facts, burst, params, now_us))
-        return 0;
-    uint64_t keeps = u64_add_sat(demand->need_bytes, plan_ahead_of(burst, params));
-    return u64_min(keeps, plan_weight_share(host, facts, weights));
+    bool seen = burst->bursting && now_us - burst->looked_us < params->burst_quiet_us;
+    bool grows = seen && facts->fixed == FIXED_NO && burst->boot_count == facts->boot_count &&
+                 now_us >= burst->cache_until_us;
+    return grows ? burst_expected_bytes(burst, params) : 0;
 }
 
 size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,

@@ -21,7 +21,6 @@ typedef struct {
     uint64_t over_bytes;      /* committed beyond the pool */
     uint64_t waiting_bytes;   /* entitled and needed, but not granted for want of free bytes */
     uint64_t levelling_bytes; /* entitled beyond need, not granted for want of free bytes */
-    uint64_t weights;         /* of all */
     uint64_t in_flight_bytes; /* asked back and not yet back */
 } Beat;
 
@@ -58,12 +57,8 @@ static inline bool beat_unsettled(const Beat *beat, size_t i)
 /* Records a move and charges the pool for what it newly commits. */
 void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes);
 
-/* What a server has touched of its burst that its need does not have yet, and what it is about to touch; 0 when it does not
- * burst. */
+/* What a server has touched of its burst since its last sample, and what it is about to touch; 0 when it does not burst. */
 uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params);
-
-/* What its weight alone would give it of the pool. */
-uint64_t plan_weight_share(const HostFacts *host, const ServerFacts *facts, uint64_t weights);
 
 void plan_grants(Beat *beat);
 void plan_reclaims(Beat *beat);

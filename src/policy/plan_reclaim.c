@@ -35,10 +35,6 @@ static uint64_t goal_of(const Beat *beat, size_t i)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
     uint64_t goal = u64_max(beat->rows[i].allocation_bytes, floor_of(beat, i));
-    if (beat->over_bytes == 0)
-        goal = u64_max(goal,
-                       plan_burst_keeps(beat->host, &beat->servers[i], &beat->demands[i],
-                                        &beat->tracks[i].burst, beat->weights, beat->params, beat->now_us));
     return u64_add_sat(goal, quantum - 1) / quantum * quantum;
 }
 
@@ -212,10 +208,17 @@ static Wanted wanted_back(const Beat *beat)
     return wanted;
 }
 
+/* What is about to be needed is its own need. To give some of what it has at the same time would only slow it down. */
+static bool bursts_alone(const Beat *beat, size_t i)
+{
+    uint64_t own = plan_expected_of(&beat->servers[i], &beat->tracks[i].burst, beat->params, beat->now_us);
+    return own > 0 && own >= beat->scratch->expected_bytes;
+}
+
 static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
-    if (wanted->urgent_bytes == 0 && holds_faulting(beat, i))
+    if (wanted->urgent_bytes == 0 && (holds_faulting(beat, i) || bursts_alone(beat, i)))
         return;
     uint64_t give = beat->rows[i].target_bytes - goal_of(beat, i);
     Move move = MOVE_RECLAIM_CALM;

@@ -254,10 +254,9 @@ static void check_g4_grants(const World *world, Violation *violation)
 static void check_g4_donors(Checks *checks, const World *world, Violation *violation)
 {
     const PlanRow *rows = world->decision->rows;
-    uint64_t waiting = 0, coming = 0, weights = 0;
+    uint64_t waiting = 0, coming = 0;
     for (int k = 0; k < world->n; k++) {
         const ServerFacts *facts = &world->facts[k];
-        weights += facts->weight;
         uint64_t entitled = u64_min(rows[k].allocation_bytes, world->decision->demands[k].need_bytes);
         Memory *memory = &checks->guests[world->ids[k]];
         if (!movable(world, k)) {
@@ -290,9 +289,6 @@ static void check_g4_donors(Checks *checks, const World *world, Violation *viola
         bool asked = facts->sample_us == checks->guests[world->ids[k]].reclaimed_sample_us;
         uint64_t keeps = u64_max(rows[k].allocation_bytes, demand->floor_bytes);
         keeps = u64_max(keeps, demand->faulting_floor_bytes);
-        if (world->decision->totals.ledger.over_bytes == 0)
-            keeps = u64_max(keeps, plan_burst_keeps(&world->host, facts, demand, &world->tracks[k].burst,
-                                                    weights, &world->params, world->now_us));
         if (movable(world, k) && rows[k].move == MOVE_NONE && !old && !asked &&
             facts->target_bytes > u64_add_sat(keeps, 2 * MIB) && !world->tracks[k].move.foreign)
             violate(violation, "G4", world, k,

@@ -149,60 +149,6 @@ static void test_room(void)
     }
 }
 
-static void take_sample(Bench *bench, uint64_t used)
-{
-    bench->now_us += MS;
-    rig_sample(&bench->servers[0], 400 * MIB, used, bench->now_us);
-    decide(bench);
-}
-
-/* A sample is older than the look at which it comes, and tells of a part of what was touched till then. */
-static void test_unseen(void)
-{
-    Bench bench;
-    bench_begin(&bench, 200 * MIB);
-    settle(&bench);
-    const BurstState *burst = &bench.tracks[0].burst;
-    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 0);
-    for (int i = 0; i < 10; i++)
-        look(&bench, 0, 4 * MIB);
-    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 40 * MIB);
-    take_sample(&bench, 210 * MIB);
-    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 30 * MIB);
-    for (int i = 0; i < 5; i++)
-        look(&bench, 0, 4 * MIB);
-    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 50 * MIB);
-    take_sample(&bench, 220 * MIB); /* asked when 40 had been touched */
-    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 20 * MIB);
-    take_sample(&bench, 270 * MIB);
-    g_assert_cmpuint(burst_unseen_bytes(burst), ==, 0);
-    bench_end(&bench);
-}
-
-/* What no reclaim takes from one that bursts: what it is about to touch, as far as its weight goes. */
-static void test_keeps(void)
-{
-    Bench bench;
-    bench_begin(&bench, 200 * MIB);
-    settle(&bench);
-    const ServerFacts *facts = &bench.servers[0];
-    const BurstState *burst = &bench.tracks[0].burst;
-    const Demand *demand = &bench.decision->demands[0];
-    const HostFacts *host = &bench.host;
-    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 300, &bench.params, bench.now_us), ==, 0);
-    for (int i = 0; i < 5; i++)
-        look(&bench, 0, 4 * MIB);
-    uint64_t ahead = burst_unseen_bytes(burst) + burst_expected_bytes(burst, &bench.params);
-    g_assert_cmpuint(ahead, >, 0);
-    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 300, &bench.params, bench.now_us), ==,
-                     MIN(demand->need_bytes + ahead, host->pool_bytes / 3));
-    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 1000, &bench.params, bench.now_us), ==,
-                     host->pool_bytes / 10);
-    int64_t later_us = bench.now_us + SECOND_US;
-    g_assert_cmpuint(plan_burst_keeps(host, facts, demand, burst, 300, &bench.params, later_us), ==, 0);
-    bench_end(&bench);
-}
-
 static void test_twitch(void)
 {
     Bench bench;
@@ -384,6 +330,28 @@ static void test_risen_donors(void)
     }
 }
 
+/* One that bursts and has room keeps it, unless another one bursts as well or waits. */
+static void test_bursts_alone(void)
+{
+    for (int both = 0; both < 2; both++) {
+        Bench bench;
+        bench_begin_beside_donors(&bench);
+        ServerFacts *large = &bench.servers[0];
+        large->target_bytes = large->balloon_bytes = large->sample_balloon_bytes = 900 * MIB;
+        large->available_bytes = 900 * MIB - 230 * MIB;
+        large->unused_bytes = 600 * MIB;
+        bench.host.pool_bytes += 500 * MIB;
+        for (int i = 0; i < 5 && both; i++)
+            look(&bench, 1, 4 * MIB);
+        for (int i = 0; i < 2; i++)
+            look(&bench, 0, 4 * MIB);
+        decide(&bench);
+        g_assert_false(bench.decision->totals.someone_waits);
+        g_assert_cmpint(bench.decision->rows[0].move == MOVE_RECLAIM_CALM, ==, both == 1);
+        bench_end(&bench);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -392,8 +360,6 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/unknown-residency", test_unknown_residency);
     g_test_add_func("/burst/first-grant", test_first_grant_at_once);
     g_test_add_func("/burst/room", test_room);
-    g_test_add_func("/burst/unseen", test_unseen);
-    g_test_add_func("/burst/keeps", test_keeps);
     g_test_add_func("/burst/twitch", test_twitch);
     g_test_add_func("/burst/only-what-is-free", test_only_what_is_free);
     g_test_add_func("/burst/by-weight", test_shared_by_weight);
@@ -402,5 +368,6 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/cache", test_cache);
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
     g_test_add_func("/burst/risen-donors", test_risen_donors);
+    g_test_add_func("/burst/alone", test_bursts_alone);
     return g_test_run();
 }
