@@ -271,6 +271,8 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
 #define ASK_PAUSE_US INT64_C(80000)
 /* A donor is busy giving for longer than that, and one that has room for longer can wait as well. */
 #define ASK_LESS_US INT64_C(200000)
+/* Asks go the same way as grants, which are not to wait behind them. */
+#define REFILLS_AT_ONCE 4
 
 typedef struct {
     Engine *engine;
@@ -296,28 +298,23 @@ static gboolean is_pressing(const Engine *engine, const Tracked *tracked, int64_
            tracked->row.short_bytes > engine->params.quantum_bytes;
 }
 
-/* Why somebody is asked who does not press: somebody waits or is about to, or would have to if it needed more now. What nobody
- * is in a hurry for is decided on the statistics that come by themselves. */
-typedef struct {
-    gboolean wanted, scarce;
-} Reasons;
-
-static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, Reasons why, int64_t now_us)
+static gboolean may_be_asked(const Engine *engine, const Tracked *tracked, int64_t now_us)
 {
-    const PlanRow *row = &tracked->row;
     const ServerFacts *facts = &tracked->facts;
     if (tracked->busy || facts->busy || tracked->asking_fresh || facts->fixed != FIXED_NO ||
-        hold_pins(row->hold))
+        hold_pins(tracked->row.hold))
         return FALSE;
-    gboolean presses = is_pressing(engine, tracked, now_us);
-    if (now_us - tracked->asked_fresh_us <
-        (presses && !tracked_has_room(tracked) ? ASK_PAUSE_US : ASK_LESS_US))
-        return FALSE;
-    uint64_t balloon = facts->balloon_bytes, target = tracked->target_bytes;
+    gboolean hurries = is_pressing(engine, tracked, now_us) && !tracked_has_room(tracked);
+    return now_us - tracked->asked_fresh_us >= (hurries ? ASK_PAUSE_US : ASK_LESS_US);
+}
+
+/* @wanted: somebody waits or is about to: what nobody is in a hurry for is decided on the statistics that come by themselves. */
+static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean wanted, int64_t now_us)
+{
+    uint64_t balloon = tracked->facts.balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
-    gboolean gives = why.wanted && row->target_bytes > tracked->demand.floor_bytes;
-    gboolean refills = why.scarce && tracked_has_spare(tracked, now_us);
-    return (why.wanted && moves) || gives || refills || presses ||
+    gboolean gives = wanted && tracked->row.target_bytes > tracked->demand.floor_bytes;
+    return (wanted && moves) || gives || is_pressing(engine, tracked, now_us) ||
            tracked_is_due(tracked, &engine->params, now_us);
 }
 
@@ -332,6 +329,20 @@ static void ask_now(Engine *engine, Tracked *tracked, int64_t now_us)
     tracked->backend->ops->ask_fresh(tracked->backend, asked->id, on_asked, asked);
 }
 
+/* With little slack left the next burst would have to wait for a donor: who may have done with what it was granted is asked,
+ * a few at a time. */
+static void ask_for_refill(Engine *engine, int64_t now_us)
+{
+    guint n_asked = 0;
+    for (guint i = 0; i < engine->counted->len && n_asked < REFILLS_AT_ONCE; i++) {
+        Tracked *tracked = engine->counted->pdata[i];
+        if (!tracked_has_spare(tracked, &engine->params, now_us) || !may_be_asked(engine, tracked, now_us))
+            continue;
+        ask_now(engine, tracked, now_us);
+        n_asked++;
+    }
+}
+
 void engine_ask_fresh(Engine *engine)
 {
     if (engine->host.mode == MODE_OBSERVE)
@@ -339,15 +350,15 @@ void engine_ask_fresh(Engine *engine)
     int64_t now_us = g_get_monotonic_time();
     /* What one takes that bursts comes from what is kept free, as long as there is enough of it. */
     gboolean ready = engine->host.totals.ledger.free_bytes > engine->host.slack_wanted_bytes;
-    Reasons why = {
-        .wanted = engine->host.totals.someone_waits || (!ready && engine_bursting(engine, now_us)),
-        .scarce = engine_is_scarce(engine),
-    };
+    gboolean wanted = engine->host.totals.someone_waits || (!ready && engine_bursting(engine, now_us));
     /* Few are asked at a time; the others wait for their turn. */
     for (int pressing = 1; pressing >= 0; pressing--)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
-            if (is_pressing(engine, tracked, now_us) == pressing && wants_fresh(engine, tracked, why, now_us))
+            if (is_pressing(engine, tracked, now_us) == pressing && may_be_asked(engine, tracked, now_us) &&
+                wants_fresh(engine, tracked, wanted, now_us))
                 ask_now(engine, tracked, now_us);
         }
+    if (engine_is_scarce(engine))
+        ask_for_refill(engine, now_us);
 }

@@ -261,7 +261,8 @@ gboolean engine_wonders(const Engine *engine, int64_t now_us)
             return TRUE;
         if (!tracked->decided || tracked->facts.fixed != FIXED_NO || hold_pins(tracked->row.hold))
             continue;
-        if (tracked_stirs(tracked, now_us) || (scarce && tracked_has_spare(tracked, now_us)) ||
+        if (tracked_stirs(tracked, now_us) ||
+            (scarce && tracked_has_spare(tracked, &engine->params, now_us)) ||
             demand_sample_age_us(&tracked->demand, &tracked->facts, &engine->params) != INT64_MAX)
             return TRUE;
     }

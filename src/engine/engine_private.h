@@ -68,7 +68,7 @@ gboolean engine_awaits(const Engine *engine, int64_t now_us);
 /* Whether less than half of the slack is there. */
 gboolean engine_is_scarce(const Engine *engine);
 /* Whether a server has just woken, or is awake and full of what residency cannot tell from use: statistics must show its growth.
- * Or the slack is scarce, and one has risen of late and has more than it needs. */
+ * Or the slack is scarce, and one that has risen of late may have done with that. */
 gboolean engine_wonders(const Engine *engine, int64_t now_us);
 /* engine_tell_still: tells backends who stands still; TRUE while all do that could be moved. */
 gboolean engine_tell_still(Engine *engine, int64_t now_us);

@@ -143,8 +143,9 @@ gboolean tracked_stirs(const Tracked *tracked, int64_t now_us);
 gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
 /* tracked_has_room: it bursts, and what it has will last for a while. */
 gboolean tracked_has_room(const Tracked *tracked);
-/* tracked_has_spare: it has risen of late, and has more than it was last seen to need. */
-gboolean tracked_has_spare(const Tracked *tracked, int64_t now_us);
+/* tracked_has_spare: it has risen of late, for something that may be over: it has more than it was last seen to need, or is to have,
+ * and its next word may show that this lies unused. One that idles is not asked for that: it has nothing new to say. */
+gboolean tracked_has_spare(const Tracked *tracked, const PolicyParams *params, int64_t now_us);
 
 /* tracked_hear: what its guest's agent says of itself, and when it said so. */
 void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us);

@@ -21,8 +21,7 @@
 #define GROWING_US INT64_C(80000)
 /* A balloon further above its target than this is inflating. */
 #define GIVES_BYTES (4 * MIB)
-/* Whoever has risen within this may have done with what it rose for; less than this is not worth asking about. */
-#define RISEN_US    (10 * SECOND_US)
+/* Less than this is not worth asking about. */
 #define SPARE_BYTES (16 * MIB)
 /* A guest that bursts with room for so long is in no hurry to be asked. */
 #define ROOMY_US 400000.0
@@ -96,11 +95,14 @@ gboolean tracked_is_due(const Tracked *tracked, const PolicyParams *params, int6
     return now_us - MAX(tracked->facts.sample_us, tracked->asked_fresh_us) >= age_us;
 }
 
-gboolean tracked_has_spare(const Tracked *tracked, int64_t now_us)
+gboolean tracked_has_spare(const Tracked *tracked, const PolicyParams *params, int64_t now_us)
 {
     const Demand *demand = &tracked->demand;
+    const ServerFacts *facts = &tracked->facts;
     int64_t rose_us = tracked->track.move.last_up_us;
-    gboolean rose = rose_us != 0 && now_us - rose_us < RISEN_US;
-    return rose && tracked->decided && demand->known && !demand->faulting &&
-           tracked->target_bytes > u64_add_sat(demand->need_bytes, SPARE_BYTES);
+    gboolean rose = rose_us != 0 && now_us - rose_us < params->turn_us;
+    gboolean can_tell = tracked->decided && demand->known && !demand->faulting && !facts->idle &&
+                        !facts->busy && facts->unused_bytes != UNKNOWN;
+    uint64_t keeps = u64_max(demand->need_bytes, tracked->row.allocation_bytes);
+    return rose && can_tell && tracked->target_bytes > u64_add_sat(keeps, SPARE_BYTES);
 }

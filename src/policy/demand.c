@@ -202,6 +202,7 @@ static void count_swapped(DemandState *state, const ServerFacts *facts, uint64_t
 {
     const uint64_t in = facts->swap_in_bytes, out = facts->swap_out_bytes;
     bool first = state->last_sample_us == 0 || state->swapped_bytes == UNKNOWN;
+    state->wrote = false;
     if (in == UNKNOWN || out == UNKNOWN) {
         state->swapped_bytes = UNKNOWN;
     } else if (first || out < state->swapped_out_bytes || in < state->swapped_in_bytes) {
@@ -210,6 +211,7 @@ static void count_swapped(DemandState *state, const ServerFacts *facts, uint64_t
         bool roomy = u64_min(unused_bytes, state->unused_bytes) >= room_bytes;
         uint64_t back = roomy ? in - state->swapped_in_bytes : 0;
         uint64_t gone = out - state->swapped_out_bytes;
+        state->wrote = gone > 0;
         if (gone > 0)
             state->swapped_out_us = now_us;
         state->swapped_bytes = u64_sub_sat(u64_add_sat(state->swapped_bytes, gone), back);
@@ -305,7 +307,7 @@ static uint64_t faulting_floor(const DemandState *state, const PolicyParams *par
     if (now_us >= state->faulting_until_us)
         return 0;
     bool grows = lately(state->grew_us, params->growth_half_life_us, now_us);
-    bool swaps_out = lately(state->swapped_out_us, params->growth_half_life_us, now_us);
+    bool swaps_out = state->wrote || lately(state->swapped_out_us, params->growth_half_life_us, now_us);
     if (state->swapped_bytes == UNKNOWN || grows || swaps_out)
         return UINT64_MAX;
     uint64_t kept = u64_add_sat(state->swapped_bytes, headroom_bytes);

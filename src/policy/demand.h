@@ -44,6 +44,7 @@ typedef struct {
     uint64_t swapped_in_bytes; /* ... and the counters of the sample that was last counted in */
     uint64_t swapped_out_bytes;
     int64_t swapped_out_us;       /* when it was last seen to have written to swap; 0 = never */
+    bool wrote;                   /* ... the last sample did */
     int64_t grew_us;              /* ... and to have grown as fast as a burst */
     uint32_t starved_samples;     /* samples in a row that found the headroom nearly gone */
     uint64_t learned_floor_bytes; /* raised by distress; after the rest it fades (learned_half_life_us) */

@@ -39,7 +39,7 @@ typedef struct {
                                           was seen to cost an emulated guest 4 to 13 ms of its processor
                                           per MiB, and it is to lose a tenth of its work at most. For both
                                           1/2048 of its maximum where that is more */
-    int64_t turn_us;                   /* 5 s between opposite moves while nobody waits */
+    int64_t turn_us;              /* 5 s between opposite moves while nobody waits, but of what lies unused */
     uint64_t stall_bytes_per_s;   /* 15 MiB/s: slower inflating means the guest is near out of memory ... */
     int64_t stall_us;             /* ... when it lasts 4 s (ChromeOS concierge's figures) */
     int64_t rest_us;              /* 60 s: first rest after distress, doubling ... */

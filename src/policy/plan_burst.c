@@ -51,16 +51,19 @@ static uint64_t needs_now(const Look *look, size_t i)
     return u64_add_sat(look->demands[i].need_bytes, plan_ahead_of(&look->tracks[i].burst, look->params));
 }
 
-/* What it can touch before it runs short. Pages that it has let go of can still be resident: its own word counts, too. */
-static uint64_t room_of(const ServerFacts *facts, const BurstState *burst)
+/* What it can touch before it runs short. Pages that it has let go of can still be resident: its own word counts, too, as long
+ * as it is fresh, less what it was asked for and has touched since. */
+static uint64_t room_of(const ServerFacts *facts, const Demand *demand, const BurstState *burst)
 {
     uint64_t room = u64_sub_sat(facts->target_bytes, facts->resident_bytes);
-    if (facts->unused_bytes == UNKNOWN)
+    if (facts->unused_bytes == UNKNOWN || demand->stale || burst->sample_bytes == 0)
         return room;
-    return u64_max(room, u64_sub_sat(facts->unused_bytes, touched_since(burst)));
+    uint64_t gone = u64_add_sat(u64_sub_sat(facts->sample_balloon_bytes, facts->target_bytes),
+                                u64_sub_sat(burst->looked_bytes, burst->sample_bytes));
+    return u64_max(room, u64_sub_sat(facts->unused_bytes, gone));
 }
 
-/* A burst's first step, whatever room there is left: nobody knows yet how far it goes. */
+/* A burst's first step, unless there is room for long: nobody knows yet how far it goes. */
 static uint64_t first_step(const Look *look, size_t i)
 {
     const ServerFacts *facts = &look->servers[i];
@@ -69,7 +72,7 @@ static uint64_t first_step(const Look *look, size_t i)
     bool twitches = look->now_us < burst->twitch_until_us && shown < look->params->burst_first_bytes;
     if (burst->granted || twitches)
         return 0;
-    uint64_t room = room_of(facts, burst);
+    uint64_t room = room_of(facts, &look->demands[i], burst);
     double lasts_us = (double)room * 1e6 / (double)u64_max(burst->rate_bytes_per_s, 1);
     if (lasts_us >= (double)look->params->burst_room_us)
         return 0;

@@ -100,17 +100,24 @@ static bool rose_lately(const Beat *beat, size_t i)
            beat->now_us - last_us < beat->params->turn_us;
 }
 
-/* Half of what it has beyond its need, and beyond what its own burst is about to touch, is free, no cache: it has risen
+/* What the guest has put to no use at all, beyond a headroom. What it was asked for since it said so counts against that. */
+static uint64_t spare_of(const Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    if (facts->unused_bytes == UNKNOWN)
+        return 0;
+    uint64_t asked = u64_sub_sat(facts->sample_balloon_bytes, beat->rows[i].target_bytes);
+    return u64_sub_sat(u64_sub_sat(facts->unused_bytes, asked), beat->demands[i].headroom_bytes);
+}
+
+/* At least half of what it has beyond its need, and beyond what its own burst is about to touch, is free, no cache: it has risen
  * for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
 {
-    const ServerFacts *facts = &beat->servers[i];
-    const Demand *demand = &beat->demands[i];
-    if (facts->unused_bytes == UNKNOWN)
-        return false;
     uint64_t ahead = plan_ahead_of(&beat->tracks[i].burst, beat->params);
-    uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, u64_add_sat(demand->need_bytes, ahead));
-    return u64_sub_sat(facts->unused_bytes, ahead) > idle / 2 && idle >= UNUSED_PIECE_BYTES;
+    uint64_t kept = u64_add_sat(beat->demands[i].need_bytes, ahead);
+    uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, kept);
+    return idle >= UNUSED_PIECE_BYTES && u64_sub_sat(spare_of(beat, i), ahead) >= idle / 2;
 }
 
 /* Whoever has risen a moment ago is not turned for anything that is not needed, unless it was for something that is over. */
@@ -137,16 +144,21 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
     return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }
 
-/* Half of what the guest has put to no use at all, beyond a headroom: that needs no probing. */
+/* Half of what lies unused: that needs no probing. */
 static uint64_t unused_step(const Beat *beat, size_t i, uint64_t give)
 {
-    const ServerFacts *facts = &beat->servers[i];
-    if (!beat_unsettled(beat, i) || facts->unused_bytes == UNKNOWN || rose_lately(beat, i))
+    if (!beat_unsettled(beat, i) || rose_lately(beat, i))
         return 0;
-    /* What it was asked for since it said so counts against that. */
-    uint64_t asked = u64_sub_sat(facts->sample_balloon_bytes, beat->rows[i].target_bytes);
-    uint64_t spare = u64_sub_sat(u64_sub_sat(facts->unused_bytes, asked), beat->demands[i].headroom_bytes);
-    return u64_min(calm_step(beat, i, give), spare / 2);
+    return u64_min(calm_step(beat, i, give), spare_of(beat, i) / 2);
+}
+
+/* Of one that has risen a moment ago only what lies unused. */
+static uint64_t slack_step(const Beat *beat, size_t i, uint64_t give)
+{
+    if (give <= beat_band(beat, i) || !is_settled(beat, i))
+        return 0;
+    uint64_t step = calm_step(beat, i, give);
+    return rose_lately(beat, i) ? u64_min(step, spare_of(beat, i)) : step;
 }
 
 /* Cache may be in use: of that only a little at a time. */
@@ -232,7 +244,7 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = give > beat_band(beat, i) && is_settled(beat, i) ? urgent_step(beat, i, give) : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
-        step = give > beat_band(beat, i) && is_settled(beat, i) ? calm_step(beat, i, give) : 0;
+        step = slack_step(beat, i, give);
     } else if (wanted->level_bytes > 0) {
         account = &wanted->level_bytes;
         step = probe_step(beat, i, give);

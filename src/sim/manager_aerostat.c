@@ -113,6 +113,11 @@ static bool bursting(const Manager *manager, int64_t now_us)
     return false;
 }
 
+static bool is_scarce(const Manager *manager)
+{
+    return manager->decision->totals.ledger.free_bytes < manager->host.slack_bytes / 2;
+}
+
 /* @wanted: somebody waits or bursts. */
 static bool wants_fresh(const Manager *manager, guint i, bool wanted, int64_t now_us)
 {
@@ -126,7 +131,8 @@ static bool wants_fresh(const Manager *manager, guint i, bool wanted, int64_t no
     bool moves = u64_max(balloon, target) - u64_min(balloon, target) > params->quantum_bytes;
     bool gives = wanted && row->target_bytes > tracked->demand.floor_bytes;
     bool old = tracked_is_due(tracked, params, now_us);
-    return moves || gives || old || row->short_bytes > 0 || now_us < tracked->burst_until_us;
+    bool refills = is_scarce(manager) && tracked_has_spare(tracked, params, now_us);
+    return moves || gives || old || refills || row->short_bytes > 0 || now_us < tracked->burst_until_us;
 }
 
 static void wish_fresh(Manager *manager, guint i, bool wanted, int64_t now_us, Wish *wish)
@@ -174,8 +180,10 @@ static bool wonders(const Manager *manager, int64_t now_us)
     for (guint i = 0; i < manager->n; i++) {
         const Tracked *tracked = manager->tracked[i];
         if (tracked->facts.fixed == FIXED_NO && !hold_pins(tracked->row.hold) &&
-            (tracked_stirs(tracked, now_us) || demand_sample_age_us(&tracked->demand, &tracked->facts,
-                                                                    &manager->scenario->params) != INT64_MAX))
+            (tracked_stirs(tracked, now_us) ||
+             (is_scarce(manager) && tracked_has_spare(tracked, &manager->scenario->params, now_us)) ||
+             demand_sample_age_us(&tracked->demand, &tracked->facts, &manager->scenario->params) !=
+                 INT64_MAX))
             return true;
     }
     return false;

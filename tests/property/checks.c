@@ -114,7 +114,8 @@ static void remember_swap(Memory *memory, const ServerFacts *facts, const World 
     bool known = facts->swap_out_bytes != UNKNOWN;
     if (first)
         memory->wrote_us = 0;
-    if (!first && known && memory->swap_known && facts->swap_out_bytes > memory->swapped_out)
+    memory->wrote = !first && known && memory->swap_known && facts->swap_out_bytes > memory->swapped_out;
+    if (memory->wrote)
         memory->wrote_us = world->now_us;
     memory->swap_known = known;
     memory->swapped_out = facts->swap_out_bytes;
@@ -158,7 +159,7 @@ static void check_faulting(const Memory *memory, const World *world, int k, Viol
     uint64_t bottom = memory->swap_floor_bytes;
     if (row->move == MOVE_RECLAIM_CALM)
         violate(violation, "G2", world, k, "calm reclaim while it swaps in or faults");
-    if (memory->wrote_us != 0 && world->now_us - memory->wrote_us < 2 * SECOND_US)
+    if (memory->wrote || (memory->wrote_us != 0 && world->now_us - memory->wrote_us < 2 * SECOND_US))
         violate(violation, "G2", world, k, "reclaim while it faults and has written to swap");
     if (!world->tracks[k].move.foreign && facts->target_bytes > bottom)
         bottom += (facts->target_bytes - bottom) / 2;

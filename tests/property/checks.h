@@ -18,7 +18,8 @@ typedef struct {
     int64_t reclaimed_sample_us;
     bool swap_known;           /* the last sample was of this boot, and said what was swapped out ... */
     uint64_t swapped_out;      /* ... so much */
-    int64_t wrote_us;          /* the last sample that found it had written to swap; 0 = none */
+    int64_t wrote_us;          /* the last sample that found it had written to swap; 0 = none ... */
+    bool wrote;                /* ... and that was the very last one */
     uint64_t swap_floor_bytes; /* of the last sample: below this lies what it may need while it faults */
     bool still;                /* at the last beat nothing could be asked of it */
 } Memory;

@@ -200,6 +200,38 @@ static void test_observe_mode_grants_nothing(void)
     rig_end(rig);
 }
 
+/* With little slack left, who has risen a moment ago is asked whether it has done with that. */
+static void test_asked_for_refill(void)
+{
+    Burst burst;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    Rig *rig = &burst.rig;
+    Tracked *tracked = rig_server(rig, "needy");
+    EngineHost *host = &rig->engine->host;
+    host->totals.someone_waits = FALSE;
+    host->slack_wanted_bytes = GIB;
+    for (int scarce = 0; scarce < 2; scarce++) {
+        int64_t now_us = g_get_monotonic_time();
+        host->totals.ledger.free_bytes = scarce ? GIB / 4 : GIB;
+        for (guint i = 0; i < rig->engine->counted->len; i++) {
+            Tracked *one = rig->engine->counted->pdata[i];
+            one->burst_until_us = one->stirs_until_us = one->asked_fresh_us = 0;
+            one->row.short_bytes = 0;
+            one->asking_fresh = FALSE;
+            one->facts.sample_us = now_us;
+        }
+        tracked->track.move.last_up_us = now_us;
+        tracked->facts.idle = tracked->facts.busy = tracked->demand.faulting = false;
+        tracked->facts.unused_bytes = tracked->target_bytes / 2;
+        tracked->demand.need_bytes = tracked->row.allocation_bytes = tracked->target_bytes / 2;
+        engine_ask_fresh(rig->engine);
+        g_assert_cmpint(tracked->asking_fresh, ==, scarce);
+        g_assert_false(rig_server(rig, "idle")->asking_fresh);
+    }
+    rig_end(rig);
+}
+
 /* Nothing is free: it has to wait for what the donor gives back. */
 static void test_never_beyond_the_pool(void)
 {
@@ -295,6 +327,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/donor-hangs", test_donor_hangs);
     g_test_add_func("/engine-burst/whole-rise", test_whole_rise_is_told);
     g_test_add_func("/engine-burst/observe", test_observe_mode_grants_nothing);
+    g_test_add_func("/engine-burst/refill", test_asked_for_refill);
     g_test_add_func("/engine-burst/pool", test_never_beyond_the_pool);
     g_test_add_func("/engine-burst/cache", test_cache_leaves_the_slack);
     g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);

@@ -170,20 +170,28 @@ static void test_nothing_to_keep(void)
     rig_clear(&rig);
 }
 
-/* Whoever has risen a moment ago fills the slack only with what it does not use at all. */
+/* Whoever has risen a moment ago fills the slack only with what it does not use at all: free pages beyond its headroom. */
 static void test_slack_from_risen(void)
 {
     static const struct {
-        uint64_t unused_bytes;
-        bool gives;
-    } cases[] = {{3 * GIB, true}, {GIB / 2, false}, {UNKNOWN, false}};
+        uint64_t balloon_bytes, unused_bytes, gives_bytes;
+    } cases[] = {
+        {5 * GIB, 3 * GIB, 48 * MIB},
+        {5 * GIB, GIB / 2, 0},
+        {5 * GIB, UNKNOWN, 0},
+        /* 1222.4 are needed, 198.4 of those headroom. */
+        {1284 * MIB, 260 * MIB, 48 * MIB},
+        {1284 * MIB, 240 * MIB, 41 * MIB},
+        {1284 * MIB, 215 * MIB, 0},
+        {1236 * MIB, 212 * MIB, 0},
+    };
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
-        Rig rig = rig_new(5 * GIB, GIB);
-        rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_decide(&rig);
-        rig.tracks[0].move.last_up_us = rig.now_us;
-        const PlanRow *rows = rig_beat(&rig, SECOND_US);
-        g_assert_cmpint(rows[0].move, ==, cases[k].gives ? MOVE_RECLAIM_CALM : MOVE_NONE);
+        Rig rig = rig_new(cases[k].balloon_bytes, GIB);
+        rig_add(&rig, 8 * GIB, cases[k].balloon_bytes, GIB)->unused_bytes = cases[k].unused_bytes;
+        rig_decide(&rig); /* the policy meets it */
+        rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
+        const PlanRow *rows = rig_decide(&rig);
+        g_assert_cmpuint(cases[k].balloon_bytes - rows[0].target_bytes, ==, cases[k].gives_bytes);
         rig_clear(&rig);
     }
 }

@@ -165,23 +165,35 @@ static void test_is_still(Desk *desk, gconstpointer data)
     g_assert_false(tracked_is_still(tracked, &params, desk->now_us + 2 * S));
 }
 
-/* Asked, where slack is scarce: who has risen a moment ago, and has more than it needs. */
+/* Asked, where slack is scarce: who has risen a moment ago, and has more than it needs and is to have. */
 static void test_has_spare(Desk *desk, gconstpointer data)
 {
+    const PolicyParams params = policy_params_default();
     adopt_all(desk);
     Tracked *tracked = desk->tracked;
     tracked->decided = TRUE;
     tracked->demand = (Demand){.known = true, .need_bytes = GIB};
-    g_assert_false(tracked_has_spare(tracked, desk->now_us)); /* it never rose */
+    tracked->facts.idle = tracked->facts.busy = false;
+    tracked->facts.unused_bytes = GIB / 2;
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us)); /* it never rose */
     tracked->track.move.last_up_us = desk->now_us;
-    g_assert_true(tracked_has_spare(tracked, desk->now_us + 9 * S));
-    g_assert_false(tracked_has_spare(tracked, desk->now_us + 11 * S));
+    g_assert_true(tracked_has_spare(tracked, &params, desk->now_us + 4 * S));
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us + 6 * S));
+    tracked->row.allocation_bytes = tracked->target_bytes;
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us));
+    tracked->row.allocation_bytes = 0;
     tracked->demand.need_bytes = tracked->target_bytes - 10 * MIB;
-    g_assert_false(tracked_has_spare(tracked, desk->now_us));
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us));
     tracked->demand.need_bytes = tracked->target_bytes - 20 * MIB;
-    g_assert_true(tracked_has_spare(tracked, desk->now_us));
+    g_assert_true(tracked_has_spare(tracked, &params, desk->now_us));
+    tracked->facts.idle = true;
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us));
+    tracked->facts.idle = false;
+    tracked->facts.unused_bytes = UNKNOWN;
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us));
+    tracked->facts.unused_bytes = GIB;
     tracked->demand.faulting = true;
-    g_assert_false(tracked_has_spare(tracked, desk->now_us));
+    g_assert_false(tracked_has_spare(tracked, &params, desk->now_us));
 }
 
 /* Its last word is seconds old and no other comes: it was reset just before, and has all its memory. */
