@@ -119,14 +119,14 @@ static void bench_clear(Bench *bench)
 }
 
 /* The next observation: rows carried out, balloons at their targets, some guests a little larger or smaller. */
-static void observe(Bench *bench, size_t beat)
+static void observe(Bench *bench, const PolicyParams *params, size_t beat)
 {
     bench->now_us += SECOND_US / 10;
     for (size_t i = 0; i < bench->n; i++) {
         ServerFacts *facts = &bench->servers[i];
         const PlanRow *row = &bench->decision->rows[i];
         if (row->move != MOVE_NONE) {
-            plan_carried_out(&bench->tracks[i].move, facts, row, bench->now_us);
+            plan_carried_out(&bench->tracks[i].move, facts, row, params, bench->now_us);
             facts->target_bytes = row->target_bytes;
         }
         facts->sample_balloon_bytes = u64_max(facts->balloon_bytes, row->target_bytes);
@@ -158,7 +158,7 @@ static Round run_round(Bench *bench, const PolicyParams *params)
     static int64_t taken_ns[TIMED];
     Round round = {0};
     for (size_t beat = 0; beat < TIMED; beat++) {
-        observe(bench, beat);
+        observe(bench, params, beat);
         uint64_t before = allocations;
         int64_t begun_ns = now_ns();
         decision_make(&bench->host, bench->servers, bench->tracks, bench->n, params, bench->now_us,
@@ -187,7 +187,7 @@ static void warm_up(Bench *bench, const PolicyParams *params)
     decision_make(&bench->host, bench->servers, bench->tracks, bench->n, params, bench->now_us,
                   bench->decision);
     for (size_t beat = 0; beat < WARM_UP; beat++) {
-        observe(bench, beat);
+        observe(bench, params, beat);
         decision_make(&bench->host, bench->servers, bench->tracks, bench->n, params, bench->now_us,
                       bench->decision);
     }
