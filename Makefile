@@ -56,7 +56,7 @@ help:
 	@echo "make demo       install what is missing, build, start real guests, the daemon and show memory move"
 	@echo "                DEMO_SECONDS=60: stop by itself"
 	@echo "make check      install what is missing and run all tests and linters; the last line has the counts"
-	@echo "make bench      measure, with real guests: about 15 minutes (BENCH_FULL=1: more of it; BENCH_MANAGER='command': another manager, too)"
+	@echo "make bench      measure, with real guests: about half an hour (BENCH_FULL=1: more of it; BENCH_MANAGER='command': another manager, too)"
 	@echo "make fuzz       feed the parsers garbage for FUZZ_SECONDS=60 each"
 	@echo "make lint       formatting, clang-tidy, cppcheck, shell, Python and manual pages"
 	@echo "make screenshots   pictures of every page of the dashboard, on real guests, into docs/screenshots/"

@@ -147,8 +147,11 @@ static void test_donor_hangs(void)
     burst_begin(&burst, MODE_MANAGE);
     burst_settled(&burst);
     FAKE(rig->fake, burst.idle->hangs = TRUE);
-    FAKE(rig->fake,
-         burst.needy->silent = TRUE); /* or else its word might be there before its room runs out */
+    uint64_t before = FAKE(rig->fake, burst.needy->target_bytes);
+    grow(&burst, GIB);
+    RIG_UNTIL(FAKE(rig->fake, burst.needy->target_bytes) > before);
+    /* While it speaks, its word may be there before its room runs out. */
+    FAKE(rig->fake, burst.needy->silent = TRUE);
     grow(&burst, 3 * GIB / 2);
     RIG_UNTIL(find_entry(rig, is_burst));
     RIG_UNTIL(find_entry(rig, is_burst)->performed);
