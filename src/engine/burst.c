@@ -26,6 +26,8 @@
 #define LOOK_LEAST_US INT64_C(15000)
 /* An answer that has not come by then comes late: the usual beats will find it. */
 #define AWAITED_US INT64_C(150000)
+/* From one decision to the next when those in between burst. */
+#define EARLY_US INT64_C(60000)
 /* Looks at processors where the kernel has no clock for them, of 5 us each, in one tick. */
 #define AWAKE_LOOKS 64
 /* A QEMU that has run less than this since its residency was read has not touched more than 10 MiB, at 10 GiB/s. */
@@ -141,9 +143,6 @@ static void gather(Engine *engine, int64_t now_us)
             continue;
         tracked_facts(tracked, &engine->defaults, engine_backend_of(engine, tracked->backend)->connected,
                       now_us);
-        uint64_t rss = tracked->track.burst.looked_bytes;
-        if (tracked->track.burst.looked_us == now_us && rss != UNKNOWN)
-            tracked->facts.resident_bytes = tracked_resident(tracked, rss, tracked->facts.overhead_bytes);
         Demand demand = tracked->decided ? tracked->demand : (Demand){.known = false};
         g_ptr_array_add(looking->servers, tracked);
         g_array_append_val(looking->facts, tracked->facts);
@@ -170,6 +169,14 @@ static void grant(Engine *engine, int64_t now_us)
 
 static gboolean on_tick(gpointer user_data);
 
+/* Answers of guests that burst take longer the more do: who has more than it uses, as far as is known, is asked to give without
+ * waiting for them. */
+static void decide_early(Engine *engine, int64_t now_us)
+{
+    if (now_us - engine->last_decided_us >= EARLY_US)
+        engine_decide_between(engine);
+}
+
 /* The next look comes sooner while somebody grows, or may. */
 static gboolean pace(Engine *engine, const Found *found)
 {
@@ -195,8 +202,10 @@ static gboolean on_tick(gpointer user_data)
         look(engine, engine->counted->pdata[i], its_turn, now_us, &found);
     }
     engine->looking.next_awake = n > AWAKE_LOOKS ? (first + AWAKE_LOOKS) % n : 0;
-    if (found.bursts && engine->host.mode == MODE_MANAGE && !engine->host.totals.infeasible)
+    if (found.bursts && engine->host.mode == MODE_MANAGE && !engine->host.totals.infeasible) {
         grant(engine, now_us);
+        decide_early(engine, now_us);
+    }
     if (found.grows) {
         engine_ask_fresh(engine);
         engine_hurry(engine);

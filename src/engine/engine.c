@@ -219,7 +219,7 @@ uint64_t engine_pool_to_share(Engine *engine, guint n)
     return u64_sub_sat(pool, (uint64_t)n * PAGE_BYTES);
 }
 
-void engine_decide(Engine *engine)
+void engine_decide_between(Engine *engine)
 {
     int64_t now_us = g_get_monotonic_time();
     sense_host(engine);
@@ -243,6 +243,11 @@ void engine_decide(Engine *engine)
     set_state(engine, state_now(engine));
     engine_act(engine, now_us);
     engine_ask_fresh(engine);
+}
+
+void engine_decide(Engine *engine)
+{
+    engine_decide_between(engine);
     if (engine->chronicle)
         chronicle_beat(engine->chronicle, engine, engine->wall_s());
     engine_emit(engine, ENGINE_EVENT_BEAT, NULL);

@@ -76,6 +76,8 @@ gboolean engine_tell_still(Engine *engine, int64_t now_us);
 void engine_follow_agents(Engine *engine);
 /* engine.c: from the newest facts to actions. */
 void engine_decide(Engine *engine);
+/* The same while answers are still awaited: nothing is recorded, and nobody is told but of what it decides. */
+void engine_decide_between(Engine *engine);
 /* engine.c: what of the pool the policy may share among @n servers now. */
 uint64_t engine_pool_to_share(Engine *engine, guint n);
 /* waiting.c: at each decision, who waits and who does no longer; and at each request what it was for. */

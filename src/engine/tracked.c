@@ -311,6 +311,7 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
     tracked->last_balloon_bytes = facts->balloon_bytes;
     backend_server_free(tracked->latest);
     tracked->latest = facts;
+    tracked->taken_us = now_us;
     tracked_see_turn(tracked);
     tracked->seen = TRUE;
     return returned;

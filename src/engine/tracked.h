@@ -31,7 +31,8 @@ TrackedTimes tracked_times_default(void);
 typedef struct {
     Backend *backend;
     const TrackedTimes *times;
-    BackendServer *latest; /* owned; the newest facts */
+    BackendServer *latest; /* owned; the newest facts ... */
+    int64_t taken_us;      /* ... and when they came */
     ServerSettings settings;
     ServerTrack track; /* the policy's memory */
     ServerFacts facts; /* as the policy saw them in the last beat */

@@ -82,6 +82,16 @@ static HoldReason hold_now(const Tracked *tracked, FixedReason fixed)
     return HOLD_NO;
 }
 
+/* A look between two observations is newer than the last of them. */
+static uint64_t resident_now(const Tracked *tracked)
+{
+    const BurstState *burst = &tracked->track.burst;
+    bool looked = burst->boot_count == tracked->boot_count && burst->looked_us > tracked->taken_us;
+    if (looked && burst->looked_bytes != UNKNOWN)
+        return burst->looked_bytes;
+    return tracked->latest->pid > 0 ? tracked->latest->resident_bytes : UNKNOWN;
+}
+
 static void add_stall(Tracked *tracked, const AgentSample *sample)
 {
     if (sample->psi_some_us == UNKNOWN)
@@ -158,8 +168,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
     gboolean known = tracked->sample_us != 0;
     FixedReason fixed = fixed_now(tracked, now_us);
     uint64_t overhead = tracked_overhead(tracked, defaults);
-    uint64_t resident =
-        tracked_resident(tracked, latest->pid > 0 ? latest->resident_bytes : UNKNOWN, overhead);
+    uint64_t resident = tracked_resident(tracked, resident_now(tracked), overhead);
     /* A guest that boots may be nudged, but not while nothing can come of it. */
     gboolean mute = !latest->responsive || latest->power != POWER_RUNNING;
     gboolean unclear = tracked->unsure || tracked->adopting || tracked->turned_bytes != 0;

@@ -191,8 +191,8 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Po
     if (sum < surplus)
         decision->scratch.ready_bytes = ready_of(decision, servers, params, surplus - sum);
     uint64_t ready = decision->scratch.ready_bytes;
-    if (sum < u64_sub_sat(after_slack, ready))
-        sum = fill_tier(decision, TIER_COMFORT, servers, params, after_slack - ready);
+    if (sum < u64_sub_sat(surplus, ready))
+        sum = fill_tier(decision, TIER_COMFORT, servers, params, surplus - ready);
     if (sum < u64_sub_sat(surplus, ready))
         fill_tier(decision, TIER_MAXIMUM, servers, params, surplus - ready);
 }

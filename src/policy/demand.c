@@ -180,6 +180,10 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
             u64_max(u64_from_double((double)state->growth_bytes_per_s * faded), growth);
         state->resident_growth_bytes_per_s =
             u64_max(u64_from_double((double)state->resident_growth_bytes_per_s * faded), touching);
+        /* What it has let go of it can touch again without anybody's help. */
+        uint64_t room = base_headroom(facts, params, state->used_bytes);
+        if (u64_add_sat(state->used_bytes, room) < state->rate_used_bytes)
+            state->growth_bytes_per_s = state->resident_growth_bytes_per_s = 0;
         if (seen_faulting(state, facts, params, elapsed_us))
             state->faulting_until_us = now_us + params->faulting_hold_us;
     }

@@ -44,6 +44,7 @@ PolicyParams policy_params_default(void)
         .burst_lead = 3,
         .burst_first_bytes = 16 * MIB,
         .burst_room_us = 3 * SECOND_US / 2,
+        .burst_near_us = INT64_C(400000),
         .burst_twitch_us = 10 * SECOND_US,
         .burst_cache_bytes = 32 * MIB,
         .burst_cache_us = 60 * SECOND_US,

@@ -18,6 +18,7 @@ typedef struct {
     const PolicyParams *params;
     int64_t now_us;
     uint64_t weights;
+    bool is_scarce; /* less is free than the slack */
 } Look;
 
 static bool may_get(const Look *look, size_t i)
@@ -63,6 +64,14 @@ static uint64_t room_of(const ServerFacts *facts, const Demand *demand, const Bu
     return u64_max(room, u64_sub_sat(facts->unused_bytes, gone));
 }
 
+/* How long that lasts if it goes on as it does. */
+static double room_us(const Look *look, size_t i)
+{
+    const BurstState *burst = &look->tracks[i].burst;
+    uint64_t room = room_of(&look->servers[i], &look->demands[i], burst);
+    return (double)room * 1e6 / (double)u64_max(burst->rate_bytes_per_s, 1);
+}
+
 /* A burst's first step, unless there is room for long: nobody knows yet how far it goes. */
 static uint64_t first_step(const Look *look, size_t i)
 {
@@ -72,9 +81,7 @@ static uint64_t first_step(const Look *look, size_t i)
     bool twitches = look->now_us < burst->twitch_until_us && shown < look->params->burst_first_bytes;
     if (burst->granted || twitches)
         return 0;
-    uint64_t room = room_of(facts, &look->demands[i], burst);
-    double lasts_us = (double)room * 1e6 / (double)u64_max(burst->rate_bytes_per_s, 1);
-    if (lasts_us >= (double)look->params->burst_room_us)
+    if (room_us(look, i) >= (double)look->params->burst_room_us)
         return 0;
     uint64_t first = u64_min(look->params->burst_first_bytes, facts->maximum_bytes / 16);
     return u64_add_sat(facts->target_bytes, first);
@@ -95,7 +102,9 @@ static uint64_t share_of(const Look *look, size_t i)
 
 static uint64_t wanted(const Look *look, size_t i)
 {
-    uint64_t want = u64_max(needs_now(look, i), first_step(look, i));
+    /* Where little is left, what it will not touch soon is kept for who bursts next: its turn comes with the next looks. */
+    bool can_wait = look->is_scarce && room_us(look, i) >= (double)look->params->burst_near_us;
+    uint64_t want = u64_max(can_wait ? 0 : needs_now(look, i), first_step(look, i));
     return u64_min(u64_min(want, share_of(look, i)), look->servers[i].maximum_bytes);
 }
 
@@ -162,6 +171,7 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
                  .params = params,
                  .now_us = now_us};
     Ledger ledger = ledger_make(host, servers, n, params);
+    look.is_scarce = ledger.free_bytes < host->slack_bytes;
     for (size_t i = 0; i < n; i++) {
         rows[i] = before[i];
         rows[i].move = MOVE_NONE;

@@ -30,6 +30,12 @@ static bool holds_faulting(const Beat *beat, size_t i)
     return beat->demands[i].faulting && rule_on(beat->params, RULE_HOLD_FAULTING);
 }
 
+/* What it is about to touch; all that a sample cannot tell yet. */
+static uint64_t ahead_of(const Beat *beat, size_t i)
+{
+    return plan_ahead_of(&beat->tracks[i].burst, beat->params);
+}
+
 /* Never nothing: a hypervisor refuses 0, and takes 1 at its word. */
 static uint64_t goal_of(const Beat *beat, size_t i)
 {
@@ -114,7 +120,7 @@ static uint64_t spare_of(const Beat *beat, size_t i)
  * for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
 {
-    uint64_t ahead = plan_ahead_of(&beat->tracks[i].burst, beat->params);
+    uint64_t ahead = ahead_of(beat, i);
     uint64_t kept = u64_add_sat(beat->demands[i].need_bytes, ahead);
     uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, kept);
     return idle >= UNUSED_PIECE_BYTES && u64_sub_sat(spare_of(beat, i), ahead) >= idle / 2;
@@ -144,10 +150,17 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
     return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }
 
-/* Half of what lies unused: that needs no probing. */
+/* Less than half is there of what is to be: the next burst would have to wait for a donor. */
+static bool is_scarce(const Beat *beat)
+{
+    return beat->free_bytes < u64_add_sat(beat->host->slack_bytes, beat->scratch->ready_bytes / 2);
+}
+
+/* Half of what lies unused: that needs no probing. Of one that has risen for something that is over it is taken at once where it
+ * is scarce, and else when it has lasted, as from any. */
 static uint64_t unused_step(const Beat *beat, size_t i, uint64_t give)
 {
-    if (!beat_unsettled(beat, i) || rose_lately(beat, i))
+    if (rose_lately(beat, i) ? !is_scarce(beat) || !leaves_unused(beat, i) : !beat_unsettled(beat, i))
         return 0;
     return u64_min(calm_step(beat, i, give), spare_of(beat, i) / 2);
 }
@@ -164,7 +177,7 @@ static uint64_t slack_step(const Beat *beat, size_t i, uint64_t give)
 /* Cache may be in use: of that only a little at a time. */
 static uint64_t probe_step(const Beat *beat, size_t i, uint64_t give)
 {
-    if (!beat_unsettled(beat, i) || rose_lately(beat, i))
+    if (!beat_unsettled(beat, i))
         return 0;
     uint64_t probe = beat->servers[i].balloon_bytes / 1000 * beat->params->probe_permille;
     uint64_t gentle = u64_max(probe, 4 * beat->params->quantum_bytes);
@@ -227,12 +240,23 @@ static bool bursts_alone(const Beat *beat, size_t i)
     return own > 0 && own >= beat->scratch->expected_bytes;
 }
 
+/* Of one that bursts nothing is taken calmly, and at full speed nothing that it is about to touch. */
+static uint64_t free_of_its_burst(const Beat *beat, size_t i, const Wanted *wanted)
+{
+    uint64_t ahead = ahead_of(beat, i);
+    if (ahead > 0 && wanted->soon_bytes == 0)
+        return 0;
+    return u64_sub_sat(beat->rows[i].target_bytes, u64_add_sat(floor_of(beat, i), ahead));
+}
+
 static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
     if (wanted->urgent_bytes == 0 && (holds_faulting(beat, i) || bursts_alone(beat, i)))
         return;
     uint64_t give = beat->rows[i].target_bytes - goal_of(beat, i);
+    if (wanted->urgent_bytes == 0)
+        give = u64_min(give, free_of_its_burst(beat, i, wanted));
     Move move = MOVE_RECLAIM_CALM;
     uint64_t step = 0, *account = NULL;
     if (wanted->urgent_bytes > 0) {
@@ -245,7 +269,7 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
         step = slack_step(beat, i, give);
-    } else if (wanted->level_bytes > 0) {
+    } else if (wanted->level_bytes > 0 && !rose_lately(beat, i)) {
         account = &wanted->level_bytes;
         step = probe_step(beat, i, give);
     } else if (wanted->ready_bytes > 0) {

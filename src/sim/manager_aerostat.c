@@ -281,10 +281,6 @@ static void grant_bursts(Manager *manager, guint n, int64_t now_us, Wish *wishes
     for (guint i = 0; i < n; i++) {
         Tracked *tracked = manager->tracked[i];
         tracked_facts(tracked, &manager->defaults, TRUE, now_us);
-        const BurstState *burst = &tracked->track.burst;
-        if (burst->looked_us == now_us && burst->looked_bytes != UNKNOWN)
-            tracked->facts.resident_bytes =
-                tracked_resident(tracked, burst->looked_bytes, tracked->facts.overhead_bytes);
         manager->look_facts[i] = tracked->facts;
         manager->look_demands[i] = tracked->decided ? tracked->demand : (Demand){.known = false};
         manager->look_tracks[i] = tracked->track;

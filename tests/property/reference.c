@@ -119,7 +119,7 @@ void reference_allocate(const World *world, long double *ret_share)
         long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
         if (number == 2)
             kept = ready(world, ret_share, tier_budget - expected);
-        tier_budget -= kept + (number == 3 ? expected : 0);
+        tier_budget -= kept + (number >= 2 ? expected : 0);
         long double sum = 0;
         for (int k = 0; k < world->n; k++) {
             low[k] = high[k] = ret_share[k];

@@ -124,9 +124,29 @@ static void test_first_grant_at_once(void)
     g_assert_cmpuint(grant(&bench, false), ==, 0);
     for (int i = 0; i < 20; i++)
         look(&bench, 0, 4 * MIB);
+    bench.host.slack_bytes = 100 * MIB; /* with all of the slack left */
     g_assert_cmpuint(grant(&bench, false), ==, 1);
     uint64_t resident = bench.servers[0].resident_bytes;
     g_assert_cmpuint(bench.looking->rows[0].target_bytes, >, resident + 96 * MIB + 100 * MIB);
+    bench_end(&bench);
+}
+
+/* Of a slack that is not whole nobody gets what he will not touch soon: it is there for who bursts next. */
+static void test_scarce_slack_is_kept(void)
+{
+    Bench bench;
+    bench_begin(&bench, 200 * MIB);
+    settle(&bench);
+    bench.host.slack_bytes = 201 * MIB;
+    bench.tracks[0].burst.granted = true;
+    for (int i = 0; i < 25; i++)
+        look(&bench, 0, 4 * MIB);
+    /* Room for 90 MiB at 200 MiB/s lasts 0.45 s. */
+    g_assert_cmpuint(bench.servers[0].resident_bytes, ==, 310 * MIB);
+    g_assert_cmpuint(grant(&bench, false), ==, 0);
+    for (int i = 0; i < 3; i++)
+        look(&bench, 0, 4 * MIB);
+    g_assert_cmpuint(grant(&bench, false), ==, 1);
     bench_end(&bench);
 }
 
@@ -366,6 +386,7 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/others-wait", test_others_wait);
     g_test_add_func("/burst/refused", test_refused);
     g_test_add_func("/burst/cache", test_cache);
+    g_test_add_func("/burst/scarce-slack-kept", test_scarce_slack_is_kept);
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
     g_test_add_func("/burst/risen-donors", test_risen_donors);
     g_test_add_func("/burst/alone", test_bursts_alone);
