@@ -18,6 +18,7 @@ from pathlib import Path
 
 import labkvm
 import labxml
+from labcpu import OneGroup
 from labguest import Guest
 from labhost import Closing, LabError, LabUnavailable, PrivateLibvirtd, SOCKET_PATH_MAX, need_tools
 
@@ -60,6 +61,7 @@ class Lab(Closing):
         self.accelerator, self.accelerator_reason = accelerator(self.image, accelerator_wanted)
         self._keep = Path(dir).resolve() if dir else None
         self._names = threading.Lock()
+        self._group = OneGroup()
         self._libvirtd = PrivateLibvirtd(self.accelerator == "kvm")
         atexit.register(self.close)
         try:
@@ -210,3 +212,4 @@ class Lab(Closing):
             shutil.copytree(f"{self.dir}/log", self._keep, dirs_exist_ok=True)
             self._keep = None
         self._libvirtd.close()
+        self._group.close()
