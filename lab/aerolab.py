@@ -62,7 +62,11 @@ class Lab(Closing):
         self._keep = Path(dir).resolve() if dir else None
         self._names = threading.Lock()
         self._group = OneGroup()
-        self._libvirtd = PrivateLibvirtd(self.accelerator == "kvm")
+        try:
+            self._libvirtd = PrivateLibvirtd(self.accelerator == "kvm")
+        except BaseException:
+            self._group.close()
+            raise
         atexit.register(self.close)
         try:
             self._libvirtd.start()
@@ -211,5 +215,7 @@ class Lab(Closing):
         if self._keep is not None and os.path.isdir(f"{self.dir}/log"):
             shutil.copytree(f"{self.dir}/log", self._keep, dirs_exist_ok=True)
             self._keep = None
-        self._libvirtd.close()
-        self._group.close()
+        try:
+            self._libvirtd.close()
+        finally:
+            self._group.close()

@@ -1,8 +1,9 @@
-"""One scheduling group for a lab and whoever starts it, as on a host whose kernel has no groups of its own making.
+"""One scheduling group for a lab and whoever starts it.
 
-Linux puts each session into a group that shares processors with the others (sched_autogroup_enabled), and libvirtd, each
-QEMU and the daemon are sessions. With more busy guests than cores, threads that only answer were seen to wait 0.3 s for a
-core in that arrangement, and less than 15 ms in one group.
+Linux makes each session a group that shares processors with the others (sched_autogroup_enabled), and libvirtd, each QEMU
+and the daemon are sessions. With more busy guests than cores, threads that only answer were seen to wait 0.3 s for a core in
+that arrangement, and less than 15 ms in one group. A host where libvirt gives each QEMU a group, and one to each of its
+virtual processors, is between the two: libvirtd and the daemon do not wait there, QEMU's own threads do.
 """
 
 import contextlib
@@ -10,35 +11,35 @@ import os
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup/cpu")
-UNIFIED = Path("/sys/fs/cgroup")
 PREFIX = "aerolab-"
+# What the kernel gives a group, for one core.
+SHARES = 1024
 
 
-def _own_path(controller):
-    """The control group of this process; "cpu": of the controller of the first version, "": of the second. None: there is none."""
+def _own_path():
+    """Of this process, in the processor controller; None where that is not of the first version."""
     for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
-        if controller in controllers.split(","):
+        if "cpu" in controllers.split(","):
             return path
     return None
 
 
 def _remove_stale():
-    """Those of labs that were killed: a folder with processes in it stays."""
+    """Those of labs that were killed."""
     for old in ROOT.glob(PREFIX + "*"):
-        with contextlib.suppress(OSError):
-            old.rmdir()
+        if not Path("/proc", old.name[len(PREFIX):]).exists():
+            with contextlib.suppress(OSError):
+                old.rmdir()
 
 
 def grouped_by_session():
-    """Whether sessions are groups here: the kernel makes them, for whoever has been put into none."""
+    """Whether sessions are groups here that can be put into one: the kernel makes them, for whoever has been put into none."""
     try:
         made = Path("/proc/sys/kernel/sched_autogroup_enabled").read_text(encoding="ascii").strip() == "1"
     except OSError:
         made = False
-    first, second = _own_path("cpu"), _own_path("")
-    put = first != "/" if first is not None else (UNIFIED / (second or "/").lstrip("/") / "cpu.weight").exists()
-    return made and not put
+    return made and _own_path() == "/"
 
 
 class OneGroup:
@@ -46,14 +47,16 @@ class OneGroup:
 
     def __init__(self):
         self._path = None
-        if os.geteuid() != 0 or not ROOT.is_dir() or not grouped_by_session() or _own_path("cpu") is None:
+        if os.geteuid() != 0 or not ROOT.is_dir() or not grouped_by_session():
             return
         _remove_stale()
         path = ROOT / f"{PREFIX}{os.getpid()}"
         with contextlib.suppress(OSError):
             path.mkdir(exist_ok=True)
-            (path / "cgroup.procs").write_text(str(os.getpid()))
             self._path = path
+            # As much as its sessions had: a group has otherwise no more than one of them.
+            (path / "cpu.shares").write_text(str(SHARES * (os.cpu_count() or 1)))
+            (path / "cgroup.procs").write_text(str(os.getpid()))
 
     def close(self):
         """Back to where it was. May be called twice."""
@@ -62,4 +65,5 @@ class OneGroup:
             return
         with contextlib.suppress(OSError):
             (ROOT / "cgroup.procs").write_text(str(os.getpid()))
+        with contextlib.suppress(OSError):
             path.rmdir()

@@ -125,6 +125,7 @@ static void end_beat(Engine *engine)
     engine->beating = FALSE;
     g_clear_handle_id(&engine->deadline_source, g_source_remove);
     engine_decide(engine);
+    engine->beat_ended_us = engine->last_decided_us;
     const PlanTotals *totals = &engine->host.totals;
     int64_t now_us = g_get_monotonic_time();
     /* Balloons move in pages: a few bytes between one and its target are no move. */
@@ -209,7 +210,7 @@ void engine_beat(Engine *engine)
 
 static guint soon_ms(const Engine *engine)
 {
-    int64_t now_us = g_get_monotonic_time(), since_ms = (now_us - engine->last_decided_us) / 1000;
+    int64_t now_us = g_get_monotonic_time(), since_ms = (now_us - engine->beat_ended_us) / 1000;
     int64_t least_ms = engine_awaits(engine, now_us) ? ANSWER_PAUSE_MS : EVENT_PAUSE_MS;
     return (guint)CLAMP(BEAT_LEAST_MS - since_ms, least_ms, BEAT_LEAST_MS);
 }

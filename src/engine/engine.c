@@ -222,7 +222,6 @@ uint64_t engine_pool_to_share(Engine *engine, guint n)
 void engine_decide_between(Engine *engine)
 {
     int64_t now_us = g_get_monotonic_time();
-    sense_host(engine);
     collect(engine, now_us);
     engine->guaranteed_bytes = guaranteed_bytes(engine);
     HostFacts host = {.pool_bytes = engine_pool_to_share(engine, engine->counted->len),
@@ -247,6 +246,7 @@ void engine_decide_between(Engine *engine)
 
 void engine_decide(Engine *engine)
 {
+    sense_host(engine);
     engine_decide_between(engine);
     if (engine->chronicle)
         chronicle_beat(engine->chronicle, engine, engine->wall_s());

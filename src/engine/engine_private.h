@@ -43,7 +43,7 @@ struct Engine {
     EngineListener listener;
     gpointer listener_data;
     int64_t started_us;
-    int64_t last_decided_us, beat_due_us;
+    int64_t last_decided_us, beat_ended_us, beat_due_us;
     guint beat_source, deadline_source, burst_source;
     gboolean beating;         /* a look is under way */
     gboolean look_again;      /* ... and something has happened since it began */
@@ -76,7 +76,8 @@ gboolean engine_tell_still(Engine *engine, int64_t now_us);
 void engine_follow_agents(Engine *engine);
 /* engine.c: from the newest facts to actions. */
 void engine_decide(Engine *engine);
-/* The same while answers are still awaited: nothing is recorded, and nobody is told but of what it decides. */
+/* The same while answers are still awaited: with the pool as it was, since the host's memory and what servers hold of it must be
+ * of one age; and nobody is told but of what it decides. */
 void engine_decide_between(Engine *engine);
 /* engine.c: what of the pool the policy may share among @n servers now. */
 uint64_t engine_pool_to_share(Engine *engine, guint n);

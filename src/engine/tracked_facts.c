@@ -180,6 +180,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .fixed = fixed,
         .hold = hold_now(tracked, fixed),
         .balloon_bytes = latest->balloon_bytes,
+        .balloon_us = tracked->taken_us,
         .target_bytes = tracked_target_at_most(tracked),
         .resident_bytes = resident,
         .overhead_bytes = overhead,

@@ -82,6 +82,15 @@ static double plain_weight(const ServerFacts *facts, const PolicyParams *params)
     return facts->weight > 0 && rule_on(params, RULE_WEIGHTS) ? facts->weight : 1;
 }
 
+/* What it has been seen to touch of its burst since it spoke is in use, whoever waits. */
+static void raise_floor(Demand *demand, const ServerFacts *facts, const BurstState *burst, int64_t now_us)
+{
+    if (!demand->known || burst->boot_count != facts->boot_count || now_us < burst->cache_until_us)
+        return;
+    uint64_t floor_bytes = u64_add_sat(demand->floor_bytes, plan_touched_of(burst));
+    demand->floor_bytes = u64_min(floor_bytes, u64_max(demand->floor_bytes, facts->maximum_bytes));
+}
+
 /* Everything that needs all that is remembered of one server, while it is at hand. */
 static void look_at(Decision *decision, size_t i, const ServerFacts *facts, ServerTrack *track,
                     const PolicyParams *params, int64_t now_us)
@@ -90,6 +99,7 @@ static void look_at(Decision *decision, size_t i, const ServerFacts *facts, Serv
     plan_watch(track, facts, params, now_us);
     Demand demand = demand_update(&track->demand, facts, params, now_us);
     burst_learn(&track->burst, facts, &demand, params, now_us);
+    raise_floor(&demand, facts, &track->burst, now_us);
     PlanRow row = plan_row(facts, &demand, &track->move, params, now_us);
     bool pinned = facts->fixed != FIXED_NO || hold_pins(row.hold);
     scratch->pinned[i] = pinned;

@@ -180,10 +180,6 @@ static void take_rates(DemandState *state, const ServerFacts *facts, const Polic
             u64_max(u64_from_double((double)state->growth_bytes_per_s * faded), growth);
         state->resident_growth_bytes_per_s =
             u64_max(u64_from_double((double)state->resident_growth_bytes_per_s * faded), touching);
-        /* What it has let go of it can touch again without anybody's help. */
-        uint64_t room = base_headroom(facts, params, state->used_bytes);
-        if (u64_add_sat(state->used_bytes, room) < state->rate_used_bytes)
-            state->growth_bytes_per_s = state->resident_growth_bytes_per_s = 0;
         if (seen_faulting(state, facts, params, elapsed_us))
             state->faulting_until_us = now_us + params->faulting_hold_us;
     }
@@ -229,6 +225,8 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
 {
     uint64_t used = used_of(facts, params, facts->sample_balloon_bytes);
     uint64_t least = used_of(facts, params, u64_min(facts->sample_balloon_bytes, facts->balloon_bytes));
+    uint64_t base = base_headroom(facts, params, used);
+    bool let_go = u64_add_sat(used, base) < state->sure_bytes;
     state->used_bytes = used;
     state->sure_bytes = u64_clamp(state->sure_bytes, least, used);
     state->claimed_bytes = u64_sub_sat(facts->sample_balloon_bytes, facts->available_bytes);
@@ -237,13 +235,15 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     if (state->last_sample_us != 0)
         learn_cache(state, facts, params, faulted, now_us);
     uint64_t left = u64_sub_sat(facts->sample_balloon_bytes, used);
-    uint64_t base = base_headroom(facts, params, used);
     bool starved = left < base / 4;
     state->starved_samples = starved ? (uint32_t)u64_min(state->starved_samples + 1, STARVED_MAX) : 0;
     state->sample_balloon_bytes = facts->sample_balloon_bytes;
     state->touched_bytes = touched_now(facts, params);
     uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
     count_swapped(state, facts, unused, scaled(base, params->margin_permille), now_us);
+    /* What it has let go of it can touch again without anybody's help; what went to swap it has not let go of. */
+    if (let_go && !state->wrote)
+        state->growth_bytes_per_s = state->resident_growth_bytes_per_s = 0;
     state->unused_bytes = unused;
     state->last_sample_us = facts->sample_us;
 }
@@ -356,7 +356,8 @@ static uint64_t bursting_to(const DemandState *state, const ServerFacts *facts, 
     uint64_t resident = facts->resident_bytes, before = state->rate_resident_bytes;
     if (resident == UNKNOWN || before == UNKNOWN || resident <= before)
         return used_bytes;
-    if (u64_add_sat(resident, base_headroom(facts, params, used_bytes) / 2) < facts->balloon_bytes)
+    uint64_t has = u64_max(facts->balloon_bytes, facts->target_bytes);
+    if (u64_add_sat(resident, base_headroom(facts, params, used_bytes) / 2) < has)
         return used_bytes;
     return u64_max(used_bytes, u64_min(resident, u64_add_sat(used_bytes, resident - before)));
 }

@@ -44,7 +44,8 @@ typedef struct {
     uint32_t weight;        /* >= 1 */
     FixedReason fixed;
     HoldReason hold;
-    uint64_t balloon_bytes;  /* QEMU's `actual`: guest RAM not in the balloon */
+    uint64_t balloon_bytes;  /* QEMU's `actual`: guest RAM not in the balloon ... */
+    int64_t balloon_us;      /* ... and when that was read; 0: now */
     uint64_t target_bytes;   /* last asked for; equals balloon_bytes when nothing was ever asked */
     uint64_t resident_bytes; /* guest RAM the host really holds for it; or UNKNOWN. Beyond balloon and target
                                       only as far as it is not counted as overhead */
@@ -69,6 +70,11 @@ typedef struct {
     bool busy; /* a request to its hypervisor is under way: nothing new is asked of it; target_bytes is
                   then the larger of the target in force and the one asked for */
 } ServerFacts;
+
+static inline int64_t facts_balloon_us(const ServerFacts *facts, int64_t now_us)
+{
+    return facts->balloon_us != 0 ? facts->balloon_us : now_us;
+}
 
 typedef struct {
     uint64_t pool_bytes;  /* all servers together may hold this, overhead included, fixed ones included */

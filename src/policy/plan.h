@@ -64,7 +64,7 @@ typedef struct {
     int64_t override_until_us;        /* somebody else moved its balloon: hands off until then */
     uint64_t gave_bytes_per_s;        /* the most it was seen to give of late, from beat to beat */
     uint64_t seen_balloon_bytes;      /* balloon size of the last beat ... */
-    int64_t seen_us;                  /* ... and when that was */
+    int64_t seen_us;                  /* ... and when that was read */
     bool distressed;                  /* this beat: it took memory back from its balloon unasked */
     bool stalled;                     /* this beat: it cannot give what was asked of it */
     bool reached;                     /* its balloon has been at the target since the target was set */
@@ -179,6 +179,9 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
 size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Demand *demands,
                    const ServerTrack *tracks, const PlanRow *before, bool someone_waits, size_t n,
                    const PolicyParams *params, int64_t now_us, PlanScratch *scratch, PlanRow *rows);
+
+/* plan_touched_of: what a server has touched of its burst since its last sample; 0 when it does not burst. */
+uint64_t plan_touched_of(const BurstState *burst);
 
 /* plan_expected_of: what a server's burst will touch within a reaction time: as good as asked for already. Nothing of one
  * whose residency has not been looked at for burst_quiet_us. */

@@ -18,7 +18,7 @@ typedef struct {
     const PolicyParams *params;
     int64_t now_us;
     uint64_t weights;
-    bool is_scarce; /* less is free than the slack */
+    bool is_scarce; /* the slack is not whole */
 } Look;
 
 static bool may_get(const Look *look, size_t i)
@@ -34,16 +34,17 @@ static bool may_get(const Look *look, size_t i)
     return !hold_pins(plan_hold(facts, &look->demands[i], &track->move, look->now_us));
 }
 
-/* What it has touched of its burst since the last sample. */
-static uint64_t touched_since(const BurstState *burst)
+uint64_t plan_touched_of(const BurstState *burst)
 {
+    if (!burst->bursting)
+        return 0;
     uint64_t since = burst->sample_bytes == 0 ? 0 : u64_sub_sat(burst->looked_bytes, burst->sample_bytes);
     return u64_min(since, u64_sub_sat(burst->looked_bytes, burst->quiet_bytes));
 }
 
 uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params)
 {
-    return burst->bursting ? u64_add_sat(touched_since(burst), burst_expected_bytes(burst, params)) : 0;
+    return burst->bursting ? u64_add_sat(plan_touched_of(burst), burst_expected_bytes(burst, params)) : 0;
 }
 
 /* What it needs now: as of the last sample, what it has touched since, and what it is about to touch. */
@@ -171,7 +172,7 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
                  .params = params,
                  .now_us = now_us};
     Ledger ledger = ledger_make(host, servers, n, params);
-    look.is_scarce = ledger.free_bytes < host->slack_bytes;
+    look.is_scarce = ledger.free_bytes < host->slack_bytes - host->slack_bytes / SLACK_NEAR;
     for (size_t i = 0; i < n; i++) {
         rows[i] = before[i];
         rows[i].move = MOVE_NONE;

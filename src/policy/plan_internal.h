@@ -6,6 +6,8 @@
 
 /* A request that timed out takes effect within this or never. */
 #define LATE_US INT64_C(60000000)
+/* A slack, or what is kept ready, is full when it is this near to it: a refill of a few pages would never end. */
+#define SLACK_NEAR 16
 
 typedef struct {
     const HostFacts *host;

@@ -16,8 +16,6 @@
 #define PACE_SHARE 2048
 /* Less than this is not worth a move that nobody waits for, nor a turn. */
 #define UNUSED_PIECE_BYTES (16 * MIB)
-/* A slack, or what is kept ready, is full when it is this near to it: a refill of a few pages would never end. */
-#define SLACK_NEAR 16
 
 static uint64_t floor_of(const Beat *beat, size_t i)
 {
@@ -28,12 +26,6 @@ static uint64_t floor_of(const Beat *beat, size_t i)
 static bool holds_faulting(const Beat *beat, size_t i)
 {
     return beat->demands[i].faulting && rule_on(beat->params, RULE_HOLD_FAULTING);
-}
-
-/* What it is about to touch; all that a sample cannot tell yet. */
-static uint64_t ahead_of(const Beat *beat, size_t i)
-{
-    return plan_ahead_of(&beat->tracks[i].burst, beat->params);
 }
 
 /* Never nothing: a hypervisor refuses 0, and takes 1 at its word. */
@@ -120,7 +112,7 @@ static uint64_t spare_of(const Beat *beat, size_t i)
  * for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
 {
-    uint64_t ahead = ahead_of(beat, i);
+    uint64_t ahead = plan_ahead_of(&beat->tracks[i].burst, beat->params);
     uint64_t kept = u64_add_sat(beat->demands[i].need_bytes, ahead);
     uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, kept);
     return idle >= UNUSED_PIECE_BYTES && u64_sub_sat(spare_of(beat, i), ahead) >= idle / 2;
@@ -150,7 +142,7 @@ static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
     return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
 }
 
-/* Less than half is there of what is to be: the next burst would have to wait for a donor. */
+/* Less is free than the slack and half of what is kept ready: the next burst may have to wait for a donor. */
 static bool is_scarce(const Beat *beat)
 {
     return beat->free_bytes < u64_add_sat(beat->host->slack_bytes, beat->scratch->ready_bytes / 2);
@@ -233,20 +225,25 @@ static Wanted wanted_back(const Beat *beat)
     return wanted;
 }
 
+static uint64_t expected_of(const Beat *beat, size_t i)
+{
+    return plan_expected_of(&beat->servers[i], &beat->tracks[i].burst, beat->params, beat->now_us);
+}
+
 /* What is about to be needed is its own need. To give some of what it has at the same time would only slow it down. */
 static bool bursts_alone(const Beat *beat, size_t i)
 {
-    uint64_t own = plan_expected_of(&beat->servers[i], &beat->tracks[i].burst, beat->params, beat->now_us);
+    uint64_t own = expected_of(beat, i);
     return own > 0 && own >= beat->scratch->expected_bytes;
 }
 
 /* Of one that bursts nothing is taken calmly, and at full speed nothing that it is about to touch. */
 static uint64_t free_of_its_burst(const Beat *beat, size_t i, const Wanted *wanted)
 {
-    uint64_t ahead = ahead_of(beat, i);
-    if (ahead > 0 && wanted->soon_bytes == 0)
+    uint64_t expected = expected_of(beat, i);
+    if (expected > 0 && wanted->soon_bytes == 0)
         return 0;
-    return u64_sub_sat(beat->rows[i].target_bytes, u64_add_sat(floor_of(beat, i), ahead));
+    return u64_sub_sat(beat->rows[i].target_bytes, u64_add_sat(floor_of(beat, i), expected));
 }
 
 static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
@@ -294,7 +291,7 @@ static uint64_t coming_from(const Beat *beat, size_t i)
     const MoveState *move = &beat->tracks[i].move;
     const uint64_t balloon = beat->servers[i].balloon_bytes;
     uint64_t rest = u64_sub_sat(balloon, beat->rows[i].target_bytes);
-    int64_t elapsed_us = beat->now_us - move->inflate_since_us;
+    int64_t elapsed_us = facts_balloon_us(&beat->servers[i], beat->now_us) - move->inflate_since_us;
     if (move->inflate_since_us == 0)
         return rest;
     if (elapsed_us < UNDER_WAY_US)

@@ -39,6 +39,7 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
                         int64_t now_us)
 {
     MoveState *move = &track->move;
+    const int64_t read_us = facts_balloon_us(facts, now_us);
     if (move->reached) {
         if (facts->deflates_on_oom && short_of_memory(facts)) {
             note_distress(track, facts, params, now_us);
@@ -50,11 +51,11 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
     }
     if (move->inflate_since_us == 0) {
         move->inflate_timed = false;
-        move->inflate_since_us = now_us;
+        move->inflate_since_us = read_us;
         move->inflate_from_bytes = facts->balloon_bytes;
         return;
     }
-    int64_t elapsed_us = now_us - move->inflate_since_us;
+    int64_t elapsed_us = read_us - move->inflate_since_us;
     if (elapsed_us < params->stall_us)
         return;
     double moved = (double)u64_sub_sat(move->inflate_from_bytes, facts->balloon_bytes);
@@ -64,7 +65,7 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
     }
     move->inflate_timed = true;
     move->inflate_bytes_per_s = u64_from_double(moved * 1e6 / (double)elapsed_us);
-    move->inflate_since_us = now_us;
+    move->inflate_since_us = read_us;
     move->inflate_from_bytes = facts->balloon_bytes;
 }
 
@@ -113,10 +114,10 @@ static void watch_below(MoveState *move, const ServerFacts *facts, const PolicyP
     }
 }
 
-/* How fast its balloon has grown since the last beat: less than it can, where it stood still for a part of that. */
-static void watch_giving(MoveState *move, const ServerFacts *facts, int64_t now_us)
+/* How fast its balloon has grown since it was last read: less than it can, where it stood still for a part of that. */
+static void watch_giving(MoveState *move, const ServerFacts *facts, int64_t read_us)
 {
-    int64_t since_us = now_us - move->seen_us;
+    int64_t since_us = read_us - move->seen_us;
     if (move->seen_us == 0 || since_us <= 0 || facts->balloon_bytes >= move->seen_balloon_bytes)
         return;
     double gave = (double)(move->seen_balloon_bytes - facts->balloon_bytes);
@@ -171,9 +172,9 @@ void plan_watch(ServerTrack *track, const ServerFacts *facts, const PolicyParams
     if (!quiet && fell_unasked(move, facts, params, now_us))
         begin_override(move, params, now_us);
     watch_below(move, facts, params, quiet, now_us);
-    watch_giving(move, facts, now_us);
+    watch_giving(move, facts, facts_balloon_us(facts, now_us));
     move->seen_balloon_bytes = facts->balloon_bytes;
-    move->seen_us = now_us;
+    move->seen_us = facts_balloon_us(facts, now_us);
 }
 
 HoldReason plan_hold(const ServerFacts *facts, const Demand *demand, const MoveState *state, int64_t now_us)

@@ -13,6 +13,8 @@
 /* src/engine/burst.c: growth too slow for a burst that makes a guest worth asking all the same, and for how long. */
 #define CREEP_BYTES (16 * MIB)
 #define BURST_US    SECOND_US
+/* src/engine/burst.c: from one decision to the next while one bursts. */
+#define EARLY_US INT64_C(60000)
 /* The policy takes a time of 0 for "never". */
 #define CLOCK_EPOCH_US SECOND_US
 
@@ -31,6 +33,7 @@ struct Manager {
     Decision *decision;
     HostFacts host;
     /* Between two beats. */
+    int64_t decided_us;
     ServerFacts *look_facts;
     Demand *look_demands;
     ServerTrack *look_tracks;
@@ -189,6 +192,24 @@ static bool wonders(const Manager *manager, int64_t now_us)
     return false;
 }
 
+static void decide(Manager *manager, guint n, int64_t now_us, Wish *wishes)
+{
+    Decision *decision = manager->decision;
+    for (guint i = 0; i < n; i++) {
+        Tracked *tracked = manager->tracked[i];
+        tracked_facts(tracked, &manager->defaults, TRUE, now_us);
+        manager->facts[i] = tracked->facts;
+        manager->tracks[i] = tracked->track;
+    }
+    decision_make(&manager->host, manager->facts, manager->tracks, n, &manager->scenario->params, now_us,
+                  decision);
+    if (manager->on_decision)
+        manager->on_decision(&manager->host, manager->facts, decision, now_us, manager->on_decision_data);
+    for (guint i = 0; i < n; i++)
+        act(manager, i, now_us, &wishes[i]);
+    manager->decided_us = now_us;
+}
+
 static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_us, Wish *wishes)
 {
     int64_t now_us = world_us + CLOCK_EPOCH_US;
@@ -202,18 +223,9 @@ static BeatEnd beat(Manager *manager, const Seen *seen, guint n, int64_t world_u
         tracked->processor_at_us = now_us;
         if (!seen[i].idle)
             tracked_woke(tracked, now_us);
-        tracked_facts(tracked, &manager->defaults, TRUE, now_us);
-        manager->facts[i] = tracked->facts;
-        manager->tracks[i] = tracked->track;
     }
-    Decision *decision = manager->decision;
-    decision_make(&manager->host, manager->facts, manager->tracks, n, &manager->scenario->params, now_us,
-                  decision);
-    if (manager->on_decision)
-        manager->on_decision(&manager->host, manager->facts, decision, now_us, manager->on_decision_data);
-    for (guint i = 0; i < n; i++)
-        act(manager, i, now_us, &wishes[i]);
-    const PlanTotals *totals = &decision->totals;
+    decide(manager, n, now_us, wishes);
+    const PlanTotals *totals = &manager->decision->totals;
     bool wanted = totals->someone_waits || bursting(manager, now_us);
     for (guint i = 0; i < n; i++)
         wish_fresh(manager, i, wanted, now_us, &wishes[i]);
@@ -302,8 +314,11 @@ static WatchEnd watch(Manager *manager, const Seen *seen, guint n, int64_t world
         grows |= look(manager, i, &seen[i], now_us);
         bursts |= manager->tracked[i]->track.burst.bursting;
     }
-    if (bursts && !manager->decision->totals.infeasible)
+    if (bursts && !manager->decision->totals.infeasible) {
         grant_bursts(manager, n, now_us, wishes);
+        if (now_us - manager->decided_us >= EARLY_US)
+            decide(manager, n, now_us, wishes);
+    }
     for (guint i = 0; grows && i < n; i++)
         wish_fresh(manager, i, true, now_us, &wishes[i]);
     int64_t pause_us = manager->scenario->watch_us;

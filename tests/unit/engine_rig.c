@@ -25,6 +25,7 @@ static void hurry(PolicyParams *params)
     params->burst_twitch_us /= FAKE_SPEED;
     params->burst_cache_us /= FAKE_SPEED;
     params->burst_room_us /= FAKE_SPEED;
+    params->burst_near_us /= FAKE_SPEED;
 }
 
 static char *make_proc(void)

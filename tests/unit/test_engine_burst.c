@@ -139,6 +139,29 @@ static void test_granted_on_residency_alone(void)
     rig_end(rig);
 }
 
+/* Answers of guests that burst come late: who is known to leave memory unused is asked for it before. */
+static void test_donor_is_asked_without_answers(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    /* All is lent, and what it leaves unused of that is known. */
+    rig->config->slack = (SizeSetting){.bytes = 0};
+    rig->params.ready_permille = 0;
+    burst_settled(&burst);
+    RIG_UNTIL(rig_server(rig, "idle")->facts.sample_us > rig_server(rig, "idle")->track.move.reclaim_sample_us);
+    fake_hold_observations(rig->fake, TRUE);
+    rig_pass(20); /* an observation under way ends */
+    uint64_t before = FAKE(rig->fake, burst.idle->target_bytes);
+    unsigned looks = fake_observations(rig->fake);
+    grow(&burst, 2 * GIB);
+    RIG_UNTIL(FAKE(rig->fake, burst.idle->target_bytes) < before);
+    g_assert_cmpuint(fake_observations(rig->fake), ==, looks);
+    assert_within_pool(rig);
+    fake_hold_observations(rig->fake, FALSE);
+    rig_end(rig);
+}
+
 /* A donor that hangs is nobody's concern but its own. */
 static void test_donor_hangs(void)
 {
@@ -327,6 +350,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine-burst/residency-alone", test_granted_on_residency_alone);
+    g_test_add_func("/engine-burst/donor-asked-without-answers", test_donor_is_asked_without_answers);
     g_test_add_func("/engine-burst/donor-hangs", test_donor_hangs);
     g_test_add_func("/engine-burst/whole-rise", test_whole_rise_is_told);
     g_test_add_func("/engine-burst/observe", test_observe_mode_grants_nothing);

@@ -137,7 +137,7 @@ static void test_scarce_slack_is_kept(void)
     Bench bench;
     bench_begin(&bench, 200 * MIB);
     settle(&bench);
-    bench.host.slack_bytes = 201 * MIB;
+    bench.host.slack_bytes = 240 * MIB;
     bench.tracks[0].burst.granted = true;
     for (int i = 0; i < 25; i++)
         look(&bench, 0, 4 * MIB);

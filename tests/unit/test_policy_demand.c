@@ -139,6 +139,25 @@ static void test_growth(void)
     g_assert_true(rig.demand.stale);
 }
 
+/* A growth that is over is none: but not when it is in swap. */
+static void test_growth_let_go(void)
+{
+    for (int swaps = 0; swaps < 2; swaps++) {
+        Rig rig = rig_new(64 * GIB, 8 * GIB, GIB);
+        uint64_t quiet = rig.demand.need_bytes;
+        rig.facts.swap_in_bytes = rig.facts.swap_out_bytes = 0;
+        rig_next(&rig, SECOND_US, 8 * GIB, 4 * GIB);
+        rig_next(&rig, SECOND_US / 10, 8 * GIB, 4 * GIB - 300 * MIB); /* less than a headroom: that may have been cache */
+        g_assert_cmpuint(rig.state.growth_bytes_per_s, >, 2 * GIB);
+        rig.facts.swap_out_bytes = swaps ? 3 * GIB : 0;
+        rig_next(&rig, SECOND_US / 10, 8 * GIB, GIB);
+        if (swaps)
+            g_assert_cmpuint(rig.demand.need_bytes, >, quiet + GIB);
+        else
+            g_assert_cmpuint(rig.demand.need_bytes, ==, quiet);
+    }
+}
+
 /* Samples a few milliseconds apart add up to a rate; none is lost. */
 static void test_growth_in_quick_samples(void)
 {
@@ -400,6 +419,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/demand/unknown-counters", test_unknown_counters);
     g_test_add_func("/policy/demand/counters-going-back", test_counters_going_back);
     g_test_add_func("/policy/demand/growth", test_growth);
+    g_test_add_func("/policy/demand/growth-let-go", test_growth_let_go);
     g_test_add_func("/policy/demand/growth-in-quick-samples", test_growth_in_quick_samples);
     g_test_add_func("/policy/demand/inflating-is-no-growth", test_inflating_is_no_growth);
     g_test_add_func("/policy/demand/growth-beyond-residency", test_growth_beyond_residency);

@@ -158,6 +158,26 @@ static void test_kept_ready(void)
     rig_clear(&rig);
 }
 
+/* Whoever has risen a moment ago fills up half of what is kept ready, and nobody's surplus, with what it does not use at all. */
+static void test_ready_from_risen(void)
+{
+    static const struct {
+        uint64_t free_bytes, unused_bytes, gives_bytes;
+    } cases[] = {{0, 3 * GIB, 48 * MIB}, {0, GIB / 2, 0}, {0, UNKNOWN, 0}, {4 * GIB, 3 * GIB, 0}};
+    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
+        Rig rig = rig_new(6 * GIB + cases[k].free_bytes, 0);
+        rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
+        rig_add(&rig, 8 * GIB, GIB, GIB / 2);
+        rig_decide(&rig); /* the policy meets them */
+        rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
+        rig.tracks[0].move.reclaim_sample_us = 0;
+        rig.servers[0].target_bytes = rig.servers[0].balloon_bytes;
+        const PlanRow *rows = rig_decide(&rig);
+        g_assert_cmpuint(rig.servers[0].target_bytes - rows[0].target_bytes, ==, cases[k].gives_bytes);
+        rig_clear(&rig);
+    }
+}
+
 /* With room for everybody's maximum nothing is kept back. */
 static void test_nothing_to_keep(void)
 {
@@ -588,6 +608,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/grant-and-urgent", test_grant_and_urgent);
     g_test_add_func("/policy/plan/surplus-and-levelling", test_surplus_and_levelling);
     g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
+    g_test_add_func("/policy/plan/ready-from-risen", test_ready_from_risen);
     g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
     g_test_add_func("/policy/plan/slack-from-risen", test_slack_from_risen);
