@@ -33,8 +33,10 @@ def _remove_stale():
                 old.rmdir()
 
 
-def grouped_by_session():
-    """Whether sessions are groups here that can be put into one: the kernel makes them, for whoever has been put into none."""
+def can_group():
+    """Whether sessions are groups here that a lab can put into one: the kernel makes them, for whoever has been put into none."""
+    if os.geteuid() != 0 or not ROOT.is_dir():
+        return False
     try:
         made = Path("/proc/sys/kernel/sched_autogroup_enabled").read_text(encoding="ascii").strip() == "1"
     except OSError:
@@ -47,7 +49,7 @@ class OneGroup:
 
     def __init__(self):
         self._path = None
-        if os.geteuid() != 0 or not ROOT.is_dir() or not grouped_by_session():
+        if not can_group():
             return
         _remove_stale()
         path = ROOT / f"{PREFIX}{os.getpid()}"

@@ -56,7 +56,8 @@ typedef struct {
     uint64_t burst_first_bytes; /* 16 MiB, at most 1/16 of the maximum: a burst's first grant ... */
     int64_t burst_room_us;      /* ... unless it has room for 1.5 s of its growth anyway ... */
     int64_t burst_twitch_us;    /* ... or came to less than such a grant the last time, within 10 s */
-    int64_t burst_near_us;      /* 400 ms: where the slack is not whole, who has room for longer gets no further one */
+    int64_t
+        burst_near_us; /* 400 ms: where the slack is not whole, who has room for longer gets no further one */
     uint64_t
         burst_cache_bytes;  /* 32 MiB grown, and less than a fourth of it in use: that is file cache ... */
     int64_t burst_cache_us; /* ... and no early grants for 60 s */

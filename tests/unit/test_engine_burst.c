@@ -149,7 +149,8 @@ static void test_donor_is_asked_without_answers(void)
     rig->config->slack = (SizeSetting){.bytes = 0};
     rig->params.ready_permille = 0;
     burst_settled(&burst);
-    RIG_UNTIL(rig_server(rig, "idle")->facts.sample_us > rig_server(rig, "idle")->track.move.reclaim_sample_us);
+    RIG_UNTIL(rig_server(rig, "idle")->facts.sample_us >
+              rig_server(rig, "idle")->track.move.reclaim_sample_us);
     fake_hold_observations(rig->fake, TRUE);
     rig_pass(20); /* an observation under way ends */
     uint64_t before = FAKE(rig->fake, burst.idle->target_bytes);

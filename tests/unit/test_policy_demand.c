@@ -147,7 +147,8 @@ static void test_growth_let_go(void)
         uint64_t quiet = rig.demand.need_bytes;
         rig.facts.swap_in_bytes = rig.facts.swap_out_bytes = 0;
         rig_next(&rig, SECOND_US, 8 * GIB, 4 * GIB);
-        rig_next(&rig, SECOND_US / 10, 8 * GIB, 4 * GIB - 300 * MIB); /* less than a headroom: that may have been cache */
+        rig_next(&rig, SECOND_US / 10, 8 * GIB,
+                 4 * GIB - 300 * MIB); /* less than a headroom: that may have been cache */
         g_assert_cmpuint(rig.state.growth_bytes_per_s, >, 2 * GIB);
         rig.facts.swap_out_bytes = swaps ? 3 * GIB : 0;
         rig_next(&rig, SECOND_US / 10, 8 * GIB, GIB);
