@@ -66,6 +66,31 @@ int hostsettings_parse_number(const char *text)
     return text[0] - '0';
 }
 
+static gboolean has_word(const char *list, const char *word)
+{
+    g_auto(GStrv) words = g_strsplit(list, ",", -1);
+    return g_strv_contains((const char *const *)words, word);
+}
+
+char *hostsettings_parse_cgroup(const char *text, gboolean *ret_unified)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autofree char *unified = NULL;
+    *ret_unified = FALSE;
+    for (guint i = 0; lines[i]; i++) {
+        /* 4:cpu,cpuacct:/machine/a; the path may have colons itself. */
+        g_auto(GStrv) parts = g_strsplit(lines[i], ":", 3);
+        if (g_strv_length(parts) != 3 || parts[2][0] != '/')
+            continue;
+        if (has_word(parts[1], "cpu"))
+            return g_strdup(parts[2]);
+        if (parts[1][0] == '\0' && !unified)
+            unified = g_strdup(parts[2]);
+    }
+    *ret_unified = unified != NULL;
+    return g_steal_pointer(&unified);
+}
+
 static char *read_file(const char *root, const char *path)
 {
     g_autofree char *whole = g_build_filename(root, path, NULL);
@@ -94,4 +119,17 @@ void hostsettings_read(const char *proc, const char *sys, HostSettings *ret)
         hostsettings_parse_arcstats(arc, ret);
     ret->overcommit_memory = read_number(proc, "sys/vm/overcommit_memory");
     ret->ksm_run = read_number(sys, "kernel/mm/ksm/run");
+    ret->session_groups = read_number(proc, "sys/kernel/sched_autogroup_enabled");
+}
+
+gboolean hostsettings_by_session(const char *proc, const char *sys, int pid)
+{
+    gboolean unified;
+    g_autofree char *name = g_strdup_printf("%d/cgroup", pid);
+    g_autofree char *text = read_file(proc, name);
+    g_autofree char *path = text ? hostsettings_parse_cgroup(text, &unified) : NULL;
+    if (!path || !unified)
+        return path && g_str_equal(path, "/");
+    g_autofree char *weight = g_build_filename(sys, "fs/cgroup", path, "cpu.weight", NULL);
+    return !g_file_test(weight, G_FILE_TEST_EXISTS);
 }

@@ -273,6 +273,29 @@ static void check_kernel(GPtrArray *findings, const EngineHost *host, const Host
     }
 }
 
+static char *sys_of(const Engine *engine)
+{
+    return g_build_filename(engine->proc, "..", "sys", NULL);
+}
+
+/* A session's group has little weight on a core where only its QEMU's main thread wants to run for a moment. */
+static void check_scheduling(GPtrArray *findings, Engine *engine, const HostSettings *settings)
+{
+    guint n = 0, n_known = 0;
+    g_autofree char *sys = sys_of(engine);
+    for (guint i = 0; settings->session_groups == 1 && i < engine_servers(engine)->len; i++) {
+        const BackendServer *latest = ((const Tracked *)engine_servers(engine)->pdata[i])->latest;
+        n_known += latest->pid > 0 ? 1 : 0;
+        n += latest->pid > 0 && hostsettings_by_session(engine->proc, sys, latest->pid) ? 1 : 0;
+    }
+    if (n > 0)
+        add(findings, NULL, SEVERITY_NOTE, "sysctl kernel.sched_autogroup_enabled=0",
+            "%u of %u QEMUs share processors by session: with all of them busy, some were seen to answer 0.3 "
+            "s "
+            "late.",
+            n, n_known);
+}
+
 static void check_backends(GPtrArray *findings, Engine *engine)
 {
     for (guint i = 0; i < engine_backends(engine)->len; i++) {
@@ -293,6 +316,7 @@ GPtrArray *doctor_host(Engine *engine, const HostSettings *settings)
         check_memory(findings, host, settings);
     }
     check_kernel(findings, host, settings);
+    check_scheduling(findings, engine, settings);
     for (guint i = 0; i < engine_servers(engine)->len; i++) {
         const Tracked *tracked = engine_servers(engine)->pdata[i];
         if (tracked_counts(tracked))
@@ -305,6 +329,6 @@ GPtrArray *doctor_host(Engine *engine, const HostSettings *settings)
 
 void doctor_settings(Engine *engine, HostSettings *ret)
 {
-    g_autofree char *sys = g_build_filename(engine->proc, "..", "sys", NULL);
+    g_autofree char *sys = sys_of(engine);
     hostsettings_read(engine->proc, sys, ret);
 }

@@ -33,6 +33,9 @@ static void check_small(const char *text)
     g_assert_cmpuint(settings.swap_total_bytes, <=, SIZE_MAX_BYTES);
     g_assert_cmpuint(settings.huge_free_bytes, <=, settings.huge_total_bytes);
     g_assert_cmpint(hostsettings_parse_number(text), <=, 9);
+    gboolean unified;
+    g_autofree char *group = hostsettings_parse_cgroup(text, &unified);
+    g_assert_true(group ? group[0] == '/' : !unified);
 }
 
 /* Overhead is never more than all that is resident, which no guest size can reach beyond. */

@@ -1,5 +1,6 @@
 /* What the doctor finds, over guests and hosts that have what it looks for, and says nothing of those that do not. */
 #include <string.h>
+#include <glib/gstdio.h>
 #include "engine/doctor.h"
 #include "engine_rig.h"
 
@@ -139,6 +140,32 @@ static void test_host(Rig *rig, gconstpointer data)
     assert_found(nothing, NULL, SEVERITY_OK, "Nothing keeps this host", NULL);
 }
 
+/* @text: (nullable): there is no such file. */
+static void set_group(Rig *rig, const char *name, const char *text)
+{
+    g_autofree char *path = g_strdup_printf("%s/%d/cgroup", rig->proc, rig_server(rig, name)->latest->pid);
+    if (text)
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    else
+        g_assert_cmpint(g_remove(path), ==, 0);
+}
+
+static void test_scheduling(Rig *rig, gconstpointer data)
+{
+    fake_show_residency(rig->fake, rig->proc);
+    settle(rig);
+    set_group(rig, "a", "1:cpu:/\n");
+    set_group(rig, "b", "1:cpu:/machine/b\n");
+    HostSettings sessions = healthy;
+    sessions.session_groups = 1;
+    g_autoptr(GPtrArray) found = doctor_host(rig->engine, &sessions);
+    assert_found(found, NULL, SEVERITY_NOTE, "1 of 2 QEMUs share processors by session", "sched_autogroup");
+    g_autoptr(GPtrArray) nothing = doctor_host(rig->engine, &healthy);
+    g_assert_null(find(nothing, NULL, "by session"));
+    set_group(rig, "a", NULL);
+    set_group(rig, "b", NULL);
+}
+
 static void test_pool(Rig *rig, gconstpointer data)
 {
     settle(rig);
@@ -165,6 +192,7 @@ int main(int argc, char **argv)
     g_test_add("/doctor/servers", Rig, NULL, begin, test_servers, end);
     g_test_add("/doctor/agents", Rig, NULL, begin, test_agents, end);
     g_test_add("/doctor/host", Rig, NULL, begin, test_host, end);
+    g_test_add("/doctor/scheduling", Rig, NULL, begin, test_scheduling, end);
     g_test_add("/doctor/pool", Rig, NULL, begin, test_pool, end);
     return g_test_run();
 }

@@ -282,6 +282,23 @@ static void test_settings(void)
     g_assert_cmpint(hostsettings_parse_number("22\n"), ==, -1);
     g_assert_cmpint(hostsettings_parse_number("-1\n"), ==, -1);
     g_assert_cmpint(hostsettings_parse_number(""), ==, -1);
+    static const struct {
+        const char *text, *path;
+        gboolean unified;
+    } groups[] = {
+        {"12:memory:/m\n4:cpu,cpuacct:/machine/a:b\n0::/u\n", "/machine/a:b", FALSE},
+        {"1:cpu:/\n", "/", FALSE},
+        {"3:cpuset:/c\n2:cpuacct:/a\n0::/system.slice/x.service\n", "/system.slice/x.service", TRUE},
+        {"1:name=systemd:/init\n", NULL, FALSE},
+        {"0::\n1:cpu\n:::\ncpu:/x", NULL, FALSE},
+        {"", NULL, FALSE},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(groups); i++) {
+        gboolean unified;
+        g_autofree char *path = hostsettings_parse_cgroup(groups[i].text, &unified);
+        g_assert_cmpstr(path, ==, groups[i].path);
+        g_assert_cmpint(unified, ==, groups[i].unified);
+    }
     /* The machine this runs on; whatever it is, these are there. */
     hostsettings_read("/proc", "/sys", &settings);
     g_assert_cmpuint(settings.swap_total_bytes, !=, UNKNOWN);
@@ -290,6 +307,20 @@ static void test_settings(void)
     g_assert_cmpuint(settings.swap_total_bytes, ==, UNKNOWN);
     g_assert_cmpint(settings.ksm_run, ==, -1);
     g_assert_false(settings.pressure);
+}
+
+static void test_by_session(void)
+{
+    g_autofree char *root = g_dir_make_tmp("hostinfo-XXXXXX", NULL);
+    put(root, "1/cgroup", "1:cpu:/\n0::/\n", -1);
+    put(root, "2/cgroup", "1:cpu:/machine/a\n0::/\n", -1);
+    put(root, "3/cgroup", "0::/a.scope\n", -1);
+    put(root, "4/cgroup", "0::/b.scope\n", -1);
+    put(root, "fs/cgroup/b.scope/cpu.weight", "100\n", -1);
+    static const gboolean expected[] = {FALSE, TRUE, FALSE, TRUE, FALSE, FALSE};
+    for (int pid = 0; pid < (int)G_N_ELEMENTS(expected); pid++)
+        g_assert_cmpint(hostsettings_by_session(root, root, pid), ==, expected[pid]);
+    remove_tree(root);
 }
 
 static void test_read(void)
@@ -383,6 +414,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hostinfo/statm", test_statm);
     g_test_add_func("/hostinfo/smaps", test_smaps);
     g_test_add_func("/hostinfo/settings", test_settings);
+    g_test_add_func("/hostinfo/by-session", test_by_session);
     g_test_add_func("/hostinfo/read", test_read);
     g_test_add_func("/process/cmdline", test_cmdline);
     g_test_add_func("/process/stat", test_stat);
