@@ -90,6 +90,11 @@ class Lab(Closing):
         return self._libvirtd.mode
 
     @property
+    def one_group(self):
+        """Whether all of the lab shares processors as one group (labcpu.py)."""
+        return self._group.in_force
+
+    @property
     def stale_removed(self):
         """Folders of dead labs that this one removed at its start."""
         return self._libvirtd.stale_removed

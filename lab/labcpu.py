@@ -25,7 +25,7 @@ def _own_path():
     return None
 
 
-def _remove_stale():
+def remove_stale():
     """Those of labs that were killed."""
     for old in ROOT.glob(PREFIX + "*"):
         if not Path("/proc", old.name[len(PREFIX):]).exists():
@@ -48,10 +48,10 @@ class OneGroup:
     """This process, and all that it starts from now on. Without the right to it, or where it changes nothing, nothing is done."""
 
     def __init__(self):
-        self._path = None
+        self._path, self.in_force = None, False
         if not can_group():
             return
-        _remove_stale()
+        remove_stale()
         path = ROOT / f"{PREFIX}{os.getpid()}"
         with contextlib.suppress(OSError):
             path.mkdir(exist_ok=True)
@@ -59,10 +59,11 @@ class OneGroup:
             # As much as its sessions had: a group has otherwise no more than one of them.
             (path / "cpu.shares").write_text(str(SHARES * (os.cpu_count() or 1)))
             (path / "cgroup.procs").write_text(str(os.getpid()))
+            self.in_force = True
 
     def close(self):
         """Back to where it was. May be called twice."""
-        path, self._path = self._path, None
+        path, self._path, self.in_force = self._path, None, False
         if path is None:
             return
         with contextlib.suppress(OSError):

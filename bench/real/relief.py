@@ -23,7 +23,6 @@ import aerolab  # noqa: E402
 import configs  # noqa: E402
 import figures  # noqa: E402
 import host  # noqa: E402
-import labcpu  # noqa: E402
 import picture  # noqa: E402
 import probes  # noqa: E402
 import scenarios  # noqa: E402
@@ -111,14 +110,15 @@ class Bench:
         version = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
                                  check=False).stdout.strip()
         accelerator, _ = aerolab.accelerator()
-        group = ", the lab in one scheduling group" if labcpu.can_group() else ""
         self.results["about"] = {
-            "machine": host.machine() + group, "accelerator": accelerator.upper(), "load": host.load_average(),
+            "machine": host.machine(), "accelerator": accelerator.upper(), "load": host.load_average(),
             "version": version or "unknown", "date": time.strftime("%Y-%m-%d", time.gmtime()), "seed": self.options.seed,
             "guests": len(NAMES), "maximum_bytes": MAXIMUM_BYTES, "pool_bytes": POOL_BYTES, "minutes": 0.0}
 
     def with_guests(self, free_page_reporting, action):
         with aerolab.Lab() as self.lab:
+            group = ", the lab in one scheduling group" if self.lab.one_group else ""
+            self.results["about"]["machine"] = host.machine() + group
             self.stage = Stage(self.lab, NAMES, free_page_reporting=free_page_reporting, agent=self.agent)
             self.progress(f"{len(NAMES)} guests are up, free page reporting {'on' if free_page_reporting else 'off'}")
             action()

@@ -290,9 +290,8 @@ static void check_scheduling(GPtrArray *findings, Engine *engine, const HostSett
     }
     if (n > 0)
         add(findings, NULL, SEVERITY_NOTE, "sysctl kernel.sched_autogroup_enabled=0",
-            "%u of %u QEMUs share processors by session: with all of them busy, some were seen to answer 0.3 "
-            "s "
-            "late.",
+            "%u of %u QEMUs share processors by session: with all of them busy, some were seen to answer "
+            "0.3 s late.",
             n, n_known);
 }
 

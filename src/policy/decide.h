@@ -40,12 +40,13 @@ void decision_free(Decision *decision);
  *     somebody else's counts from the beat that shows it. Above the pool no row raises what is held, and no target
  *     rises beyond need or floor.
  * G2  No target but a nudge's goes below min(minimum, held). A reclaim never goes below the minimum, the learned
- *     floor, or what the guest last said it uses (as far as it has touched that much) plus half its headroom, and what
- *     a burst has touched since. No reclaim on statistics older than demand_stale_us() or of an earlier boot. Within 5 s of swap-in, major faults,
- *     refaults or stall above params' rates nothing is taken that could come back from swap: a reclaim takes then only
- *     what lies unused beyond a full headroom and all that was swapped out and not read back for good, half of it on one
- *     sample's word, and only while somebody waits; nothing where that is not known, or of a guest that has just
- *     grown fast (params->burst_bytes_per_s) or written to swap. A nudge may go one quantum (1 MiB) down.
+ *     floor, or what the guest last said it uses (as far as it has touched that much) plus half its headroom and what
+ *     its burst has touched since, file cache aside. No reclaim on statistics older than demand_stale_us() or of an
+ *     earlier boot. Within 5 s of swap-in, major faults, refaults or stall above params' rates nothing is taken that
+ *     could come back from swap: a reclaim takes then only what lies unused beyond a full headroom and all that was
+ *     swapped out and not read back for good, half of it on one sample's word, and only while somebody waits; nothing
+ *     where that is not known, or of a guest that has just grown fast (params->burst_bytes_per_s) or written to swap. A
+ *     nudge may go one quantum (1 MiB) down.
  * G3  A fixed server's row is MOVE_NONE with its present target, and its held is at least its maximum.
  * G4  After a beat's grants, either less than one quantum of the pool is free, or every movable server has
  *     min(need, allocation) within a band. While any allocation is below its need, none that could be taken from
@@ -53,9 +54,10 @@ void decision_free(Decision *decision);
  *     0.5 s, then as far as its speed brings within a second), every server that is movable, fresh and above its
  *     allocation and floors by two quanta is asked in the same beat, once for each sample.
  * G5  Allocations are weighted max-min in four tiers (minimum, need, comfort, maximum) above what G2 keeps, each
- *     within 1 % of the exact value; before the third slack is set aside, what bursts are about to touch and, where not all can
- *     have their maximum, half of what is left (or what they would lack if it were lent, where that is less). Settled targets are not more than 1 % below their allocation while the pool
- *     is not overcommitted; above it they may stay as long as nobody wants the difference.
+ *     within 1 % of the exact value; before the third are set aside slack, what bursts are about to touch and, where
+ *     not all can have their maximum, half of what is left (or what they would lack if it were lent, where that is
+ *     less). Settled targets are not more than 1 % below their allocation while the pool is not overcommitted; above
+ *     it they may stay as long as nobody wants the difference.
  * G6  A claim of use, growth or lost cache beyond what the guest has touched on the host (residency + 16 MiB) lifts
  *     its share by at most 1 % and that margin, and costs the others together no more. A guest that has touched
  *     its memory once, or claims to swap, is believed: it keeps what it has (G2 comes first).

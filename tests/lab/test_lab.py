@@ -10,10 +10,12 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 LAB = Path(__file__).resolve().parents[2] / "lab"
 sys.path.insert(0, str(LAB))
 import aerolab  # noqa: E402
+import labcpu  # noqa: E402
 import labhost  # noqa: E402
 import labxml  # noqa: E402
 
@@ -276,6 +278,26 @@ class NothingIsLeft(unittest.TestCase):
         self.assertFalse(os.path.exists(path))
         self.assertFalse(any(map(labhost.is_alive, pids)))
         self.assertEqual(labhost.lab_pids(path), [])
+
+    @unittest.skipUnless(labcpu.can_group(), "no sessions are scheduling groups here, or not root")
+    def test_all_of_it_is_one_scheduling_group(self):
+        path = Path(labcpu.ROOT, f"{labcpu.PREFIX}{os.getpid()}")
+        with aerolab.Lab() as lab:
+            self.assertTrue(lab.one_group)
+            lab.start_guest("grouped", 256 * MIB)
+            inside = set(map(int, (path / "cgroup.procs").read_text(encoding="ascii").split()))
+            self.assertLessEqual({os.getpid(), *lab.pids()}, inside)
+            with aerolab.Lab() as second:
+                self.assertFalse(second.one_group)  # it is in the first one's already
+        self.assertFalse(path.exists())
+        self.assertTrue(labcpu.can_group())
+
+    def test_a_killed_labs_group_is_removed(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(labcpu, "ROOT", Path(folder)):
+            for name in (f"{labcpu.PREFIX}{os.getpid()}", f"{labcpu.PREFIX}999999999", "other"):
+                Path(folder, name).mkdir()
+            labcpu.remove_stale()
+            self.assertEqual(sorted(os.listdir(folder)), sorted([f"{labcpu.PREFIX}{os.getpid()}", "other"]))
 
     def test_an_exception_in_setup_leaves_nothing(self):
         with self.assertRaises(aerolab.LabError), aerolab.Lab() as lab:

@@ -350,6 +350,77 @@ static void test_risen_donors(void)
     }
 }
 
+/* Two donors leave much unused; one of them may begin to burst as well, by @grown a look. */
+static void bench_burst_a_donor(Bench *bench, uint64_t grown)
+{
+    for (int i = 1; i < 3; i++)
+        bench->servers[i].unused_bytes = 340 * MIB;
+    for (int i = 0; i < 5 && grown > 0; i++)
+        look(bench, 1, grown);
+    for (int i = 0; i < 2; i++)
+        look(bench, 0, 5 * MIB);
+    decide(bench);
+    g_assert_false(bench->decision->totals.someone_waits);
+    g_assert_cmpint(bench->decision->rows[2].move, ==, MOVE_RECLAIM_CALM);
+}
+
+/* Enough is free for all bursts: what is wanted beyond that comes from who does not burst. */
+static void test_bursts_give_nothing_calmly(void)
+{
+    for (int bursts = 0; bursts < 2; bursts++) {
+        Bench bench;
+        bench_begin_beside_donors(&bench);
+        bench.host.pool_bytes += 300 * MIB;
+        bench.params.pace_bytes_per_s = 8 * MIB; /* one alone is not enough */
+        bench_burst_a_donor(&bench, bursts ? 4 * MIB : 0);
+        g_assert_cmpint(bench.decision->rows[1].move, ==, bursts ? MOVE_NONE : MOVE_RECLAIM_CALM);
+        bench_end(&bench);
+    }
+}
+
+/* Where it is not enough they give as well, but not what they are about to touch. */
+static void test_bursts_keep_what_they_touch_next(void)
+{
+    Bench bench;
+    bench_begin_beside_donors(&bench);
+    bench_burst_a_donor(&bench, 30 * MIB);
+    const PlanRow *row = &bench.decision->rows[1];
+    uint64_t expected =
+        plan_expected_of(&bench.servers[1], &bench.tracks[1].burst, &bench.params, bench.now_us);
+    uint64_t kept = bench.decision->demands[1].floor_bytes + expected;
+    g_assert_cmpint(row->move, ==, MOVE_RECLAIM_CALM);
+    g_assert_cmpuint(row->target_bytes, >=, kept);
+    g_assert_cmpuint(row->target_bytes, <, kept + MIB);
+    bench_end(&bench);
+}
+
+/* What it has been seen to touch since it spoke is not taken for those who wait. */
+static void test_touched_is_kept(void)
+{
+    Bench bench;
+    bench_begin(&bench, 0);
+    ServerFacts *large = &bench.servers[0];
+    large->target_bytes = large->balloon_bytes = large->sample_balloon_bytes = 900 * MIB;
+    large->available_bytes = large->unused_bytes = 900 * MIB - 200 * MIB;
+    for (int i = 1; i < 3; i++) {
+        rig_sample(&bench.servers[i], 400 * MIB, 390 * MIB, START_US);
+        bench.servers[i].resident_bytes = 400 * MIB;
+    }
+    bench.host.pool_bytes += 500 * MIB;
+    look(&bench, 0, 0);
+    decide(&bench);
+    g_assert_true(bench.decision->totals.someone_waits);
+    uint64_t said = bench.decision->rows[0].target_bytes, floor_said = bench.decision->demands[0].floor_bytes;
+    bench.tracks[0].move.reclaim_sample_us = 0;
+    for (int i = 0; i < 40; i++)
+        look(&bench, 0, 10 * MIB);
+    decide(&bench);
+    g_assert_cmpint(bench.decision->rows[0].move, ==, MOVE_RECLAIM_URGENT);
+    g_assert_cmpuint(bench.decision->demands[0].floor_bytes, ==, floor_said + 400 * MIB);
+    g_assert_cmpuint(bench.decision->rows[0].target_bytes, >, said + 150 * MIB);
+    bench_end(&bench);
+}
+
 /* One that bursts and has room keeps it, unless another one bursts as well or waits. */
 static void test_bursts_alone(void)
 {
@@ -389,6 +460,9 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/scarce-slack-kept", test_scarce_slack_is_kept);
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
     g_test_add_func("/burst/risen-donors", test_risen_donors);
+    g_test_add_func("/burst/give-nothing-calmly", test_bursts_give_nothing_calmly);
+    g_test_add_func("/burst/keep-what-they-touch-next", test_bursts_keep_what_they_touch_next);
+    g_test_add_func("/burst/touched-is-kept", test_touched_is_kept);
     g_test_add_func("/burst/alone", test_bursts_alone);
     return g_test_run();
 }

@@ -45,6 +45,28 @@ static bool overridden(const Rig *rig)
     return rig->now_us < rig->track.move.override_until_us;
 }
 
+/* Decisions between two readings of the balloon: its speed is that from reading to reading. */
+static void test_speed_is_of_readings(void)
+{
+    Rig rig = rig_new();
+    rig.facts.balloon_us = rig.now_us;
+    rig_ask(&rig, MOVE_RECLAIM_CALM, 3584 * MIB);
+    for (int i = 0; i < 10; i++)
+        rig_watch(&rig, SECOND_US / 10, 4 * GIB);
+    g_assert_cmpuint(rig.track.move.gave_bytes_per_s, ==, 0);
+    rig.facts.balloon_us = rig.now_us;
+    rig_watch(&rig, 0, 4 * GIB - 100 * MIB);
+    g_assert_cmpuint(rig.track.move.gave_bytes_per_s, ==, 100 * MIB);
+    /* Nobody has looked again: that is no stall. */
+    for (int i = 0; i < 100; i++) {
+        rig_watch(&rig, SECOND_US / 10, 4 * GIB - 100 * MIB);
+        g_assert_false(rig.track.move.stalled);
+    }
+    rig.facts.balloon_us = rig.now_us;
+    rig_watch(&rig, 0, 4 * GIB - 100 * MIB);
+    g_assert_true(rig.track.move.stalled);
+}
+
 typedef struct {
     const char *name;
     bool deflates_on_oom;
@@ -331,6 +353,7 @@ static void test_untaken(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/policy/watch/speed-of-readings", test_speed_is_of_readings);
     g_test_add_func("/policy/watch/needs", test_needs);
     g_test_add_func("/policy/watch/rises", test_rises);
     g_test_add_func("/policy/watch/judged-again", test_judged_again);

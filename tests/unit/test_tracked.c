@@ -295,6 +295,32 @@ static void test_residency(Desk *desk, gconstpointer data)
     g_assert_cmpuint(look(desk, 0)->resident_bytes, ==, 0);
 }
 
+/* A look at residency since then is newer than the last observation; one before it, or of another boot, is not. */
+static void test_residency_between(Desk *desk, gconstpointer data)
+{
+    desk->facts.pid = 77;
+    desk->facts.resident_bytes = GIB;
+    desk->facts.overhead_bytes = 0;
+    look(desk, 0);
+    Tracked *tracked = desk->tracked;
+    const int64_t taken_us = tracked->taken_us;
+    static const struct {
+        int64_t since_us;
+        uint64_t boots_since, looked_bytes, resident_bytes;
+    } cases[] = {{1, 0, GIB + 300 * MIB, GIB + 300 * MIB},
+                 {1, 0, UNKNOWN, GIB},
+                 {1, 1, GIB + 300 * MIB, GIB},
+                 {-1, 0, GIB + 300 * MIB, GIB}};
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        tracked->track.burst = (BurstState){.boot_count = tracked->boot_count + cases[i].boots_since,
+                                            .looked_us = taken_us + cases[i].since_us,
+                                            .looked_bytes = cases[i].looked_bytes};
+        tracked_facts(tracked, &desk->defaults, TRUE, taken_us + 2);
+        g_assert_cmpuint(tracked->facts.resident_bytes, ==, cases[i].resident_bytes);
+        g_assert_cmpint(tracked->facts.balloon_us, ==, taken_us);
+    }
+}
+
 static void test_states(Desk *desk, gconstpointer data)
 {
     adopt_all(desk);
@@ -395,6 +421,7 @@ int main(int argc, char **argv)
     ADD("reset/restart-unseen", test_restart_unseen);
     ADD("facts/impossible-sizes", test_impossible_sizes);
     ADD("facts/residency", test_residency);
+    ADD("facts/residency-between", test_residency_between);
     ADD("facts/unlimited", test_unlimited);
     ADD("facts/states", test_states);
     return g_test_run();
