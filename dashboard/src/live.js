@@ -1,6 +1,6 @@
 // What the page knows right now, kept up to date by the stream of events. Everything shown is read from here, so that two
 // places never show two different figures.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { events, get } from "./api.js";
 
 /** @typedef {import("./types").Live} Live */
@@ -42,7 +42,9 @@ function changed() {
 /** Redraws the calling component whenever something changes. @returns {Live} */
 export function useLive() {
   const [, set] = useState(0);
-  useEffect(() => {
+  // Listens from the moment the component stands: an effect would wait for its first picture, and what was answered
+  // before that would stay unseen.
+  useLayoutEffect(() => {
     const watcher = () => set((n) => n + 1);
     watchers.add(watcher);
     return () => void watchers.delete(watcher);

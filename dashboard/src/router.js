@@ -1,5 +1,5 @@
 // Places within the page: its path, and links that change it without loading anything.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
 
 /** @param {string} path */
@@ -13,7 +13,7 @@ export function go(path) {
 
 export function usePath() {
   const [path, set] = useState(location.pathname);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const take = () => set(location.pathname);
     addEventListener("popstate", take);
     return () => removeEventListener("popstate", take);

@@ -171,6 +171,16 @@ const FLOWS = {
     step("the audit has it");
   },
 
+  /** Whoever answers faster than the browser draws is heard all the same. */
+  async prompt(page) {
+    await page.addInitScript(() => {
+      window.fetch = () => Promise.resolve(new Response(JSON.stringify({ kind: "not-logged-in", detail: "" }), { status: 401 }));
+    });
+    await page.goto(host.url);
+    await page.getByLabel("User name").waitFor();
+    step("an answer before the first picture shows the way in");
+  },
+
   /** Every page, light and dark, for axe. */
   async accessible(page) {
     await page.goto(host.url);

@@ -70,6 +70,9 @@ class Dashboard(unittest.TestCase):
     def test_every_page_is_accessible(self):
         self.follow(self.begin("accessible"))
 
+    def test_an_answer_before_the_first_picture_is_not_lost(self):
+        self.follow(self.begin("prompt"))
+
     def test_the_daemon_goes_and_comes_back(self):
         def restart():
             self.daemon.stop(kill=True)
