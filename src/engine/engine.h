@@ -63,7 +63,7 @@ typedef struct {
     const PolicyParams *params;
     const TrackedTimes *times;
     guint slow_beat_ms, fast_beat_ms; /* 1000, 100 */
-    guint tick_ms;                    /* 30: from a look at residencies to the next */
+    guint tick_ms;                    /* 50: from a look at residencies to the next */
     guint deadline_ms;                /* 3000: how long a beat waits for a backend */
     int64_t (*wall_s)(void);          /* Unix time */
 } EngineOptions;

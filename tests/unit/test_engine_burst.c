@@ -85,6 +85,20 @@ static void test_tells_who_is_still(void)
     rig_end(rig);
 }
 
+/* Looks come less often while all stand still, and as before with the first that does not. */
+static void test_looks_less_at_who_is_still(void)
+{
+    Burst burst;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    Engine *engine = burst.rig.engine;
+    const guint usual_ms = burst.rig.options.tick_ms;
+    RIG_UNTIL((engine->still = TRUE, engine->ticking_ms > usual_ms));
+    g_assert_cmpuint(engine->ticking_ms, <, 2 * usual_ms);
+    RIG_UNTIL((engine->still = FALSE, engine->ticking_ms == usual_ms));
+    rig_end(&burst.rig);
+}
+
 static const JournalEntry *find_entry(Rig *rig, gboolean (*wanted)(const JournalEntry *))
 {
     g_autoptr(GPtrArray) all = journal_recent(engine_journal(rig->engine), NULL, 10000);
@@ -364,5 +378,6 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);
     g_test_add_func("/engine-burst/process", test_process_changes);
     g_test_add_func("/engine-burst/still", test_tells_who_is_still);
+    g_test_add_func("/engine-burst/still-looks", test_looks_less_at_who_is_still);
     return g_test_run();
 }
