@@ -75,7 +75,7 @@ class Stage:
         """{name: bytes}; returns when every balloon is there."""
         def one(guest):
             guest.set_memory(sizes[guest.name])
-            guest.wait_balloon(lambda actual: actual == sizes[guest.name], 60, every=0.1)
+            guest.wait_balloon(lambda actual: actual == sizes[guest.name], 180, every=0.5)
         self.all(one, list(sizes))
 
     def squeeze(self):
