@@ -1,6 +1,8 @@
 // The HTTP interface: one function for requests, one for the stream of events.
 
 const BASE = "/api/v1";
+/** The server gives up waiting for others after 15 s; what has not come after this will not come. */
+const ANSWER_MS = 20000;
 
 /** A refusal, as the server explains it. */
 export class Problem extends Error {
@@ -23,18 +25,19 @@ export function serverPath(name) {
  * @returns {Promise<any>} the answer; null where there is none. Rejects with a Problem.
  */
 export async function request(method, path, body) {
-  let response;
+  let response, text;
   try {
     response = await fetch(BASE + path, {
       method,
       credentials: "same-origin",
       headers: { "X-Requested-With": "aerostat", ...(body ? { "Content-Type": "application/json" } : {}) },
       body: body ? JSON.stringify(body) : undefined,
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
+    text = await response.text();
   } catch {
     throw new Problem(0, null);
   }
-  const text = await response.text();
   let parsed = null;
   try {
     parsed = text ? JSON.parse(text) : null;
@@ -60,17 +63,18 @@ export function events(take, state) {
   let source;
   let timer = 0;
   let pause = 1000;
+  let ended = false;
   const open = () => {
     source = new EventSource(`${BASE}/events`);
+    // Open is not online yet: the server says so itself, once the daemon tells it of events.
     source.onopen = () => {
       pause = 1000;
-      state("online");
     };
     source.onerror = () => {
       state("offline");
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
       clearTimeout(timer);
-      timer = window.setTimeout(open, pause);
+      timer = window.setTimeout(() => void again(), pause);
       pause = Math.min(pause * 2, 10000);
     };
     for (const type of EVENT_TYPES)
@@ -79,8 +83,16 @@ export function events(take, state) {
         else take(type, JSON.parse(/** @type {MessageEvent} */ (event).data));
       });
   };
+  // A stream that was refused does not say why. The session may have ended meanwhile.
+  const again = async () => {
+    const problem = await get("/session").then(() => null, (/** @type {Problem} */ found) => found);
+    if (ended) return;
+    if (problem?.status === 401) take("end", {});
+    else open();
+  };
   open();
   return () => {
+    ended = true;
     clearTimeout(timer);
     source.close();
   };

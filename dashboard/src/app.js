@@ -1,6 +1,6 @@
 // The page as a whole: who is logged in, where they are, and whether the figures are fresh.
 import { render } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { request } from "./api.js";
 import { html } from "./html.js";
 import { forget, useLive, whoAmI } from "./live.js";
@@ -12,34 +12,44 @@ import { Login } from "./pages/login.js";
 import { Server } from "./pages/server.js";
 import { Servers } from "./pages/servers.js";
 import { go, Link, usePath } from "./router.js";
-import { Loading } from "./ui.js";
+import { Loading, ProblemBox, useAction } from "./ui.js";
 
 /** @param {{session: any}} props */
 function Top({ session }) {
-  const logOut = async () => {
-    await request("DELETE", "/session").catch(() => {});
+  const { run, busy, problem } = useAction();
+  const logOut = () => run(async () => {
+    // Whoever believes to be logged out must be: a session that could not be ended is said.
+    await request("DELETE", "/session").catch((error) => {
+      if (error.status !== 401) throw error;
+    });
     forget();
     go("/");
-  };
+  });
   return html`<header class="top"><div>
     <${Link} href="/" class="brand"><img src="/logo.svg" alt="" width="28" height="28" /><span>Aerostat</span><//>
     <nav aria-label="Main"><ul>
       <li><${Link} href="/">Servers<//></li>
       ${session.role === "operator" && html`<li><${Link} href="/host">Host<//></li><li><${Link} href="/accounts">Accounts<//></li><li><${Link} href="/audit">Audit<//></li>`}
     </ul></nav>
-    <div class="who"><${Link} href="/account">${session.user}<//><button class="secondary small outline" onClick=${logOut}>Log out</button></div>
-  </div></header>`;
+    <div class="who"><${Link} href="/account">${session.user}<//><button class="secondary small outline" disabled=${busy} onClick=${logOut}>Log out</button></div>
+  </div></header>
+  <${ProblemBox} problem=${problem} />`;
 }
 
-/** The page that a path stands for. @param {string} path @param {any} session */
-function placeOf(path, session) {
-  const parts = path.split("/").filter(Boolean).map((part) => {
+/** @param {string} path */
+function partsOf(path) {
+  return path.split("/").filter(Boolean).map((part) => {
     try {
       return decodeURIComponent(part);
     } catch {
       return part;
     }
   });
+}
+
+/** The page that a path stands for. @param {string} path @param {any} session */
+function placeOf(path, session) {
+  const parts = partsOf(path);
   if (parts.length === 0) return html`<${Servers} />`;
   if (parts[0] === "servers" && parts[1] && parts.length <= 3) return html`<${Server} name=${parts[1]} tab=${parts[2] ?? ""} />`;
   if (parts[0] === "account") return html`<${Account} />`;
@@ -52,8 +62,13 @@ function placeOf(path, session) {
 function App() {
   const live = useLive();
   const path = usePath();
+  const shown = useRef(path);
   useEffect(() => {
-    const name = path.startsWith("/servers/") ? decodeURIComponent(path.split("/")[2]) : path.slice(1);
+    // A screen reader begins with the new page, not where the link was.
+    if (shown.current !== path) document.querySelector("h1")?.focus();
+    shown.current = path;
+    const [first, second] = partsOf(path);
+    const name = first === "servers" && second ? second : first;
     document.title = name ? `${name[0].toUpperCase()}${name.slice(1)} · Aerostat` : "Aerostat";
   }, [path]);
   if (live.session === undefined)

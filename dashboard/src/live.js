@@ -10,22 +10,25 @@ const DECISIONS_KEPT = 300;
 const DRAW_MS = 200;
 /** What happened between the first answers and the first events is asked for once the page stands. */
 const SETTLED_MS = 1000;
+/** What could not be asked is asked again. */
+const RETRY_MS = 2000;
 
+/** @returns {Omit<Live, "session">} */
+const nothing = () => ({ connection: "connecting", host: null, servers: null, decisions: [], operations: new Map(), error: null });
 /** @type {Live} */
-const live = {
-  session: undefined, // undefined: not asked yet; null: nobody is logged in
-  connection: "connecting",
-  host: null,
-  servers: null,
-  decisions: [],
-  operations: new Map(),
-  error: null,
-};
+const live = { session: undefined, ...nothing() }; // undefined: not asked yet; null: nobody is logged in
 /** @type {Set<() => void>} */
 const watchers = new Set();
 let drawTimer = 0;
 let drawnAt = -DRAW_MS;
 let endEvents = () => {};
+/** Questions under way carry the number of their kind: an answer to an older one than the newest is of no use any more. */
+let asked = 0;
+let loads = 0;
+let askTimer = 0;
+let loadTimer = 0;
+/** What is told while facts are on their way, which may be older. @type {[string, any][] | null} */
+let meanwhile = null;
 
 function draw() {
   clearTimeout(drawTimer);
@@ -52,77 +55,117 @@ export function useLive() {
   return live;
 }
 
-/** @param {any} server */
+/** Before all are known, one alone would pass for all. @param {any} server */
 function takeServer(server) {
-  live.servers = new Map(live.servers ?? []).set(server.name, server);
+  if (live.servers) live.servers = new Map(live.servers).set(server.name, server);
 }
 
 /** @param {string} type @param {any} data */
-function take(type, data) {
+function takeFact(type, data) {
   if (type === "host") live.host = data;
   if (type === "server") takeServer(data);
   if (type === "gone" && live.servers) {
     live.servers = new Map(live.servers);
     live.servers.delete(data.name);
   }
-  if (type === "decision") live.decisions = [data, ...live.decisions].slice(0, DECISIONS_KEPT);
   if (type === "operation") live.operations = new Map(live.operations).set(data.id, data);
+}
+
+/** @param {string} type @param {any} data */
+function take(type, data) {
+  meanwhile?.push([type, data]);
+  takeFact(type, data);
+  if (type === "decision") live.decisions = [data, ...live.decisions].slice(0, DECISIONS_KEPT);
   if (type === "lost") void load();
   if (type === "end") void whoAmI();
   changed();
 }
 
+/** @param {number} ms */
+function loadIn(ms) {
+  clearTimeout(loadTimer);
+  loadTimer = window.setTimeout(() => void load(), ms);
+}
+
 /** All facts anew: at the beginning, and after a gap in the stream. */
 export async function load() {
+  const mine = ++loads;
+  clearTimeout(loadTimer);
+  meanwhile = [];
   try {
     const [host, list, operations] = await Promise.all([get("/host"), get("/servers"), get("/operations")]);
+    if (mine !== loads) return;
     live.host = host;
     live.servers = new Map(list.servers.map((/** @type {any} */ server) => [server.name, server]));
     live.operations = new Map(operations.operations.map((/** @type {any} */ one) => [one.id, one]));
     live.error = null;
+    for (const [type, data] of meanwhile) takeFact(type, data);
   } catch (error) {
-    live.error = /** @type {import("./api.js").Problem} */ (error);
-    if (live.error.status === 401) live.session = null;
+    if (mine !== loads) return;
+    const problem = /** @type {import("./api.js").Problem} */ (error);
+    if (problem.status === 401) return forget();
+    live.error = problem;
+    loadIn(RETRY_MS);
   }
+  meanwhile = null;
   draw(); // somebody waits for this
 }
 
-function begin() {
+function follow() {
   endEvents();
   let first = true;
   endEvents = events(take, (state) => {
-    const back = state === "online" && live.connection === "offline";
+    if (state === "online") {
+      if (first) loadIn(SETTLED_MS);
+      else if (live.connection === "offline") void load();
+      first = false;
+    }
     live.connection = state;
-    if (back) void load();
-    else if (first) window.setTimeout(() => live.session && void load(), SETTLED_MS);
-    first = false;
     changed();
   });
+}
+
+function begin() {
+  if (!document.hidden) follow();
   void load();
 }
 
+// A browser has few connections to one server: a page that nobody sees leaves its own to those that are seen.
+document.addEventListener("visibilitychange", () => {
+  if (!live.session) return;
+  if (document.hidden) endEvents();
+  else begin();
+});
+
 /** Begins to follow events when somebody is logged in. @param {any} [session] what a login has answered; else it is asked for */
 export async function whoAmI(session) {
+  const mine = ++asked;
+  clearTimeout(askTimer);
   try {
-    live.session = session ?? (await get("/session"));
+    const found = session ?? (await get("/session"));
+    if (mine !== asked) return;
+    if (live.session?.user !== found.user) Object.assign(live, nothing()); // nothing of another account stays
+    live.session = found;
     begin();
   } catch (error) {
+    if (mine !== asked) return;
     const problem = /** @type {import("./api.js").Problem} */ (error);
-    if (problem.status === 401) {
-      live.session = null;
-      endEvents();
-    } else {
-      live.error = problem;
-      window.setTimeout(() => void whoAmI(), 2000);
-    }
+    if (problem.status === 401) return forget();
+    live.error = problem;
+    askTimer = window.setTimeout(() => void whoAmI(), RETRY_MS);
   }
   draw();
 }
 
-/** Nobody is logged in any more: nothing of theirs stays on the page. */
+/** Nobody is logged in any more: nothing of theirs stays on the page, or comes to it. */
 export function forget() {
+  asked++;
+  loads++;
+  clearTimeout(askTimer);
+  clearTimeout(loadTimer);
+  meanwhile = null;
   endEvents();
-  Object.assign(live, { session: null, host: null, servers: null, decisions: [], operations: new Map(), error: null, connection: "connecting" });
+  Object.assign(live, { session: null, ...nothing() });
   draw();
 }
 
@@ -134,7 +177,9 @@ export function learnServer(server) {
 
 /** @param {any} operation */
 export function learnOperation(operation) {
-  if (operation?.id != null) live.operations = new Map(live.operations).set(operation.id, operation);
+  // An event that tells of its end may be faster than the answer to its beginning.
+  const known = live.operations.get(operation?.id);
+  if (operation?.id != null && !(known && known.state !== "running")) live.operations = new Map(live.operations).set(operation.id, operation);
   draw();
 }
 

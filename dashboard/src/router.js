@@ -7,8 +7,6 @@ export function go(path) {
   if (path !== location.pathname) history.pushState(null, "", path);
   dispatchEvent(new PopStateEvent("popstate"));
   scrollTo(0, 0);
-  // A screen reader begins with the new page, not where the link was.
-  document.querySelector("h1")?.focus();
 }
 
 export function usePath() {

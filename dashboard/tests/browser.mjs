@@ -41,7 +41,7 @@ export function listen(page) {
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(`exception: ${error.message}`));
   page.on("console", (message) => {
-    if (message.type() === "error" && !/status of (401|403|404|409|429|503|507)/.test(message.text())) complaints.push(message.text());
+    if (message.type() === "error" && !/status of (401|403|404|409|429|503|504|507)/.test(message.text())) complaints.push(message.text());
   });
   page.on("request", (request) => {
     if (!request.url().startsWith(new URL(page.url() === "about:blank" ? request.url() : page.url()).origin)) complaints.push(`asks elsewhere: ${request.url()}`);

@@ -52,6 +52,7 @@ async function checkAll(page, paths) {
     for (const path of paths) {
       await page.goto(host.url + path);
       await page.locator("h1").waitFor();
+      await page.locator(".loading").first().waitFor({ state: "detached" });
       await page.waitForTimeout(400);
       await checkAccessible(page, `${path} (${scheme})`);
     }
@@ -179,6 +180,40 @@ const FLOWS = {
     await page.goto(host.url);
     await page.getByLabel("User name").waitFor();
     step("an answer before the first picture shows the way in");
+  },
+
+  /** A session that ends while the stream of events is refused, as after a night's sleep. */
+  async expired(page) {
+    await page.route("**/api/v1/events", (route) => route.fulfill({ status: 401, contentType: "application/json", body: "{}" }));
+    await logIn(page, host.url, host.owner);
+    await page.context().clearCookies();
+    await page.getByLabel("User name").waitFor();
+    step("the page asks who is there");
+  },
+
+  /** Two tabs, and two accounts one after the other. */
+  async another(page) {
+    await logIn(page, host.url, host.operator);
+    await page.getByText(host.foreign, { exact: true }).first().waitFor();
+    await page.route("**/api/v1/session", (route) => (route.request().method() === "DELETE" ? route.fulfill({ status: 503, contentType: "application/json", body: '{"kind": "unavailable", "detail": "the daemon is away"}' }) : route.continue()));
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("the daemon is away").waitFor();
+    step("a session that could not be ended is said, and stays");
+    await page.unroute("**/api/v1/session");
+    const other = await page.context().newPage();
+    await other.goto(host.url);
+    await other.getByRole("button", { name: "Log out" }).click();
+    await other.getByLabel("User name").waitFor();
+    await page.getByLabel("User name").waitFor();
+    step("logged out in one tab is logged out in the other");
+    await page.route("**/api/v1/servers", () => {}); // never answered
+    await page.getByLabel("User name").fill(host.owner.name);
+    await page.getByLabel("Password").fill(host.owner.password);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByRole("button", { name: "Log out" }).waitFor();
+    await page.waitForTimeout(1500);
+    assert.equal(await page.getByText(host.foreign, { exact: true }).count(), 0);
+    step("nothing of the account before is there");
   },
 
   /** Every page, light and dark, for axe. */

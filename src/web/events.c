@@ -190,8 +190,8 @@ static void on_link(gboolean connected, gpointer user_data)
     Feed *feed = user_data;
     if (connected)
         subscribe(feed);
-    else if (feed->subscribed)
-        broadcast(feed, "offline", "{}");
+    else
+        broadcast(feed, "offline", "{}"); /* also to whom nobody has said yet that it was ever there */
     feed->subscribed = FALSE;
 }
 

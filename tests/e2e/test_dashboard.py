@@ -63,6 +63,7 @@ class Dashboard(unittest.TestCase):
         self.follow(self.begin("foreign"))
 
     def test_an_operator_previews_and_observes(self):
+        self.addCleanup(self.daemon.call, "mode", mode="manage")
         self.follow(self.begin("operator"))
         self.assertEqual(self.daemon.servers()["shop-1"]["weight"], 300)
         self.assertEqual(self.daemon.call("status")["mode"], "manage")
@@ -72,6 +73,12 @@ class Dashboard(unittest.TestCase):
 
     def test_an_answer_before_the_first_picture_is_not_lost(self):
         self.follow(self.begin("prompt"))
+
+    def test_a_session_that_ended_unseen(self):
+        self.follow(self.begin("expired"))
+
+    def test_nothing_of_another_account_stays(self):
+        self.follow(self.begin("another"))
 
     def test_the_daemon_goes_and_comes_back(self):
         def restart():
