@@ -12,6 +12,9 @@
 #define OVERDUE_MOST 10
 /* Changes that come without an event, like metadata or a device edited in place. */
 #define DEFINITION_US (60 * US_PER_S)
+/* ... or after this where statistics that should come do not: somebody may have switched them off, for which there is no event. */
+#define OVERDUE_DEFINITION_US (10 * US_PER_S)
+#define OVERDUE_S             8
 /* Statistics make a QEMU with a balloon answer every other second at least; one without is asked by itself, this often. */
 #define ALIVE_US (10 * US_PER_S)
 /* Starts, stops and definitions are told by events; who else is there is asked for this often. */
@@ -458,6 +461,21 @@ static void list_late(Call *call, const GError *error)
     call->backend->list_stuck = FALSE;
 }
 
+static gboolean is_overdue(const Server *server)
+{
+    const Sample *sample = &server->sample;
+    uint64_t wall_s = (uint64_t)(g_get_real_time() / US_PER_S);
+    uint64_t told_s = MIN(sample->guest_update_s, wall_s);
+    return sample->running && server->admission == ADMITTED &&
+           g_strcmp0(server->definition.driver, "virtio-balloon") == 0 && wall_s - told_s > OVERDUE_S;
+}
+
+static gboolean knows_definition(const Server *server, int64_t now_us)
+{
+    int64_t for_us = is_overdue(server) ? OVERDUE_DEFINITION_US : DEFINITION_US;
+    return server->defined && !server->definition_stale && now_us - server->definition_us < for_us;
+}
+
 static void start_list(LibvirtBackend *backend)
 {
     Listing *listing = g_new0(Listing, 1);
@@ -470,7 +488,7 @@ static void start_list(LibvirtBackend *backend)
     g_hash_table_iter_init(&each, backend->servers);
     while (g_hash_table_iter_next(&each, NULL, &value)) {
         const Server *server = value;
-        if (server->defined && !server->definition_stale && now_us - server->definition_us < DEFINITION_US)
+        if (knows_definition(server, now_us))
             g_hash_table_add(listing->known, g_strdup(server->id));
     }
     call->late = list_late;

@@ -280,6 +280,16 @@ class Trouble(unittest.TestCase):
         e2e.wait_until(lambda: not self.promised("a") and self.server("a")["hold"] is None and self.state() == "ok", 40, self.situation)
         self.assert_true_size("a")
 
+    def test_statistics_that_are_switched_off_come_back(self):
+        # As a daemon leaves it that is killed between the two halves of a question, where QEMU answers the first one late.
+        self.assertEqual(self.daemon.stop(), 0)
+        self.daemon.start()
+        e2e.wait_until(lambda: e2e.all_running(self.daemon, NAMES), 30, self.situation)
+        self.lab.virsh("dommemstat", "c", "--period", "0", "--live")
+        self.assertEqual(self.guests["c"].stats_period(), 0)
+        e2e.wait_until(lambda: self.guests["c"].stats_period() > 0, 35, self.situation, every=0.5)
+        e2e.wait_until(lambda: self.server("c")["hold"] is None, 20, self.situation)
+
     def test_a_frozen_qemu_without_balloon_is_noticed_by_a_new_daemon(self):
         self.assertEqual(self.daemon.stop(), 0)
         self.fixed["boxed"].stop_process()
