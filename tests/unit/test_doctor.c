@@ -18,8 +18,10 @@ static const HostSettings healthy = {.pressure = TRUE,
 static void begin(Rig *rig, gconstpointer data)
 {
     rig_begin(rig, 9 * GIB, MODE_MANAGE);
-    fake_guest_add(rig->fake, "a", GIB)->deflates_on_oom = TRUE;
-    fake_guest_add(rig->fake, "b", GIB)->deflates_on_oom = TRUE;
+    FakeGuest *guests[] = {fake_guest_add(rig->fake, "a", GIB), fake_guest_add(rig->fake, "b", GIB)};
+    fake_lock(rig->fake);
+    guests[0]->deflates_on_oom = guests[1]->deflates_on_oom = TRUE;
+    fake_unlock(rig->fake);
 }
 
 static void end(Rig *rig, gconstpointer data)

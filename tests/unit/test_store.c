@@ -345,8 +345,9 @@ static void write_for_ever(const char *folder, int fd, uint32_t from)
     _exit(1);
 }
 
-/* Returns the last figure the child, killed after @delay_us, had been told is durable; @from when none was. */
-static uint32_t kill_a_writer(const char *folder, gulong delay_us, uint32_t from)
+/* Returns the last figure the child, killed after @delay_us, had been told is durable; @from when none was. @writing: killed so
+ * long after its first one, however long it took to begin. */
+static uint32_t kill_a_writer(const char *folder, gulong delay_us, gboolean writing, uint32_t from)
 {
     int ends[2], status;
     uint32_t told = from, next;
@@ -358,6 +359,8 @@ static uint32_t kill_a_writer(const char *folder, gulong delay_us, uint32_t from
         write_for_ever(folder, ends[1], from + 1);
     }
     close(ends[1]);
+    if (writing && read(ends[0], &next, sizeof next) == sizeof next)
+        told = next;
     g_usleep(delay_us);
     g_assert_cmpint(kill(child, SIGKILL), ==, 0);
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
@@ -374,7 +377,7 @@ static void test_killed_writer(Place *place, gconstpointer data)
     for (guint round = 0; round < 50; round++) {
         uint32_t before = written;
         gulong delay_us = (gulong)g_test_rand_int_range(0, 40000);
-        uint32_t told = kill_a_writer(place->state, delay_us, written);
+        uint32_t told = kill_a_writer(place->state, delay_us, round % 2 == 0, written);
         g_autoptr(Store) store = open_well(place->state);
         ServerSettings got = get(store, "a");
         g_assert_true(got.has_minimum == got.has_weight);
@@ -386,7 +389,7 @@ static void test_killed_writer(Place *place, gconstpointer data)
         rounds_with_writes += written > before;
     }
     g_test_message("%u writes, in %u of 50 rounds", written, rounds_with_writes);
-    g_assert_cmpuint(rounds_with_writes, >, 10);
+    g_assert_cmpuint(rounds_with_writes, >=, 25); /* those that began to write */
 }
 
 /* Schemas of a store that never was: what an upgrade does is proved before the first real one. */
