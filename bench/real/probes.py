@@ -9,7 +9,7 @@ import time
 import host
 from configs import Aerostat
 from scenarios import ANSWER_US
-from stage import IDLE_MIB, MIB, Burst, now_us
+from stage import IDLE_MIB, IDLE_TOUCHES, MIB, Burst, now_us
 from stats import lost_share, summary
 
 
@@ -41,6 +41,8 @@ class Tight(Aerostat):
 # How often the guests are watched with and without being asked.
 TURNS = 4
 BURST_MIB = 256
+# A guest that idles stands still after 5 s, for the daemon, and is asked less often once nothing moves.
+STILL_S = 9.0
 # A guest is ready for the next burst when it has no more than this above its use, and the pool has that much to give.
 SPARE_MAX_BYTES, SLACK_READY_BYTES = 150 * MIB, 320 * MIB
 
@@ -51,13 +53,13 @@ def latency(stage, rng, bursts, uses_agent, progress):
     order = list(stage.names)
     with Tight(uses_agent).run(stage, Tight.POOL_BYTES) as config:
         for number in range(bursts):
-            records.append(one_latency(stage, config, rng, order))
+            records.append(one_latency(stage, config, rng, order, number))
             if number % 10 == 9:
                 progress(f"{number + 1} of {bursts} bursts")
     return records
 
 
-def one_latency(stage, config, rng, order):
+def one_latency(stage, config, rng, order, number):
     """One burst, by the first in @order that is ready; it goes to the end, for its pages to be taken back meanwhile."""
     config.wait_slack(8)
     end = time.monotonic() + 8
@@ -68,15 +70,22 @@ def one_latency(stage, config, rng, order):
             break
         time.sleep(0.2)
     order.append(order.pop(order.index(name)))
-    # Long enough for free page reporting since the guest's last turn, and then anywhere in a beat.
-    time.sleep(1.5 + rng.random() * 0.3)
+    # Long enough for free page reporting since the guest's last turn, and then anywhere in a beat; every third time for all
+    # guests to stand still, when looks come less often.
+    out_of_stillness = number % 3 == 2
+    if out_of_stillness:
+        stage.all(lambda guest: guest.send("touch 0"))
+    time.sleep((STILL_S if out_of_stillness else 1.5) + rng.random() * 0.3)
     status = config.daemon.call("status")
     before = stage.counters([name])
     burst = stage.burst(name, IDLE_MIB + BURST_MIB)
     record = {**burst.record(), "spare_bytes": spare[name], "slack_bytes": status["slack_bytes"],
               **config.first_grant(burst, ANSWER_US), **stage.since(before, [name])}
     record["larger_than_spare"] = spare[name] < BURST_MIB * MIB
+    record["out_of_stillness"] = out_of_stillness
     stage.guests[name].send(f"anon {IDLE_MIB}M", timeout=60)
+    if out_of_stillness:
+        stage.all(lambda guest: guest.send(f"touch {IDLE_TOUCHES}"))
     return record
 
 

@@ -7,7 +7,7 @@
 #include "engine/engine_private.h"
 #include <unistd.h>
 
-/* From a look to the next: a burst's first grant is to be on its way 60 ms after its first page, and each look wakes a
+/* From a look to the next: a burst's first grant is to be on its way some 60 ms after its first page, and each look wakes a
  * processor of a host that may have nothing else to do. */
 #define TICK_MS 50
 /* While all stand still, where residency shows a burst at once: looks are most of what an idle daemon does. */
@@ -211,6 +211,7 @@ static gboolean on_tick(gpointer user_data)
         decide_early(engine, now_us);
     }
     if (found.grows) {
+        engine->still = FALSE; /* without waiting for the beat, which waits for answers */
         engine_ask_fresh(engine);
         engine_hurry(engine);
     }
