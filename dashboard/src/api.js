@@ -26,15 +26,18 @@ export function serverPath(name) {
  */
 export async function request(method, path, body) {
   let response, text;
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), ANSWER_MS);
   try {
     response = await fetch(BASE + path, {
       method,
       credentials: "same-origin",
       headers: { "X-Requested-With": "aerostat", ...(body ? { "Content-Type": "application/json" } : {}) },
       body: body ? JSON.stringify(body) : undefined,
-      signal: AbortSignal.timeout(ANSWER_MS),
+      signal: silence.signal,
     });
-    text = await response.text();
+    clearTimeout(timer);
+    text = await response.text(); // however long that takes where the line is slow
   } catch {
     throw new Problem(0, null);
   }
@@ -56,9 +59,10 @@ const EVENT_TYPES = ["host", "server", "decision", "operation", "gone", "lost", 
 /**
  * Calls @take(type, data) for each event, and @state("online" | "offline") as the connection comes and goes.
  * @param {(type: string, data: any) => void} take @param {(state: "online" | "offline") => void} state
+ * @param {(session: any) => boolean} isSame whether it is still the same account; else take("end") is called
  * @returns {() => void} ends it
  */
-export function events(take, state) {
+export function events(take, state, isSame) {
   /** @type {EventSource} */
   let source;
   let timer = 0;
@@ -83,11 +87,11 @@ export function events(take, state) {
         else take(type, JSON.parse(/** @type {MessageEvent} */ (event).data));
       });
   };
-  // A stream that was refused does not say why. The session may have ended meanwhile.
+  // A stream that was refused does not say why. The session may have ended meanwhile, or another one begun.
   const again = async () => {
-    const problem = await get("/session").then(() => null, (/** @type {Problem} */ found) => found);
+    const [session, problem] = await get("/session").then((found) => [found, null], (found) => [null, found]);
     if (ended) return;
-    if (problem?.status === 401) take("end", {});
+    if (problem?.status === 401 || (session && !isSame(session))) take("end", {});
     else open();
   };
   open();

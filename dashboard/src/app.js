@@ -16,7 +16,9 @@ import { Loading, ProblemBox, useAction } from "./ui.js";
 
 /** @param {{session: any}} props */
 function Top({ session }) {
-  const { run, busy, problem } = useAction();
+  const { run, busy, problem, clear } = useAction();
+  const path = usePath();
+  useEffect(clear, [path]);
   const logOut = () => run(async () => {
     // Whoever believes to be logged out must be: a session that could not be ended is said.
     await request("DELETE", "/session").catch((error) => {
@@ -65,7 +67,7 @@ function App() {
   const shown = useRef(path);
   useEffect(() => {
     // A screen reader begins with the new page, not where the link was.
-    if (shown.current !== path) document.querySelector("h1")?.focus();
+    if (shown.current !== path) document.querySelector("h1")?.focus({ preventScroll: true });
     shown.current = path;
     const [first, second] = partsOf(path);
     const name = first === "servers" && second ? second : first;
@@ -76,7 +78,7 @@ function App() {
   if (live.session === null) return html`<${Login} />`;
   return html`<a class="skip" href="#content">Skip to the page</a><${Top} session=${live.session} />
     ${live.connection === "offline" && html`<div class="offline" role="status">Reconnecting… The figures below are the last known ones.</div>`}
-    <div id="content">${placeOf(path, live.session)}</div>`;
+    <div id="content" key=${`${live.session.role} ${live.session.user}`}>${placeOf(path, live.session)}</div>`;
 }
 
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

@@ -13,10 +13,10 @@ const SETTLED_MS = 1000;
 /** What could not be asked is asked again. */
 const RETRY_MS = 2000;
 
-/** @returns {Omit<Live, "session">} */
+/** @returns {Omit<Live, "session" | "gaps">} */
 const nothing = () => ({ connection: "connecting", host: null, servers: null, decisions: [], operations: new Map(), error: null });
 /** @type {Live} */
-const live = { session: undefined, ...nothing() }; // undefined: not asked yet; null: nobody is logged in
+const live = { session: undefined, gaps: 0, ...nothing() }; // undefined: not asked yet; null: nobody is logged in
 /** @type {Set<() => void>} */
 const watchers = new Set();
 let drawTimer = 0;
@@ -27,6 +27,8 @@ let asked = 0;
 let loads = 0;
 let askTimer = 0;
 let loadTimer = 0;
+/** The stream has left something out since facts were last asked for. */
+let lost = false;
 /** What is told while facts are on their way, which may be older. @type {[string, any][] | null} */
 let meanwhile = null;
 
@@ -55,6 +57,18 @@ export function useLive() {
   return live;
 }
 
+/** @returns {number} for the inputs of whatever an event would have told of */
+export const gaps = () => live.gaps;
+
+/** Events have been missed: decisions are those of the answers again, until new ones come. */
+function gap() {
+  live.decisions = [];
+  live.gaps++;
+}
+
+/** @param {any} session */
+const isSame = (session) => live.session?.user === session.user && live.session?.role === session.role;
+
 /** Before all are known, one alone would pass for all. @param {any} server */
 function takeServer(server) {
   if (live.servers) live.servers = new Map(live.servers).set(server.name, server);
@@ -76,7 +90,11 @@ function take(type, data) {
   meanwhile?.push([type, data]);
   takeFact(type, data);
   if (type === "decision") live.decisions = [data, ...live.decisions].slice(0, DECISIONS_KEPT);
-  if (type === "lost") void load();
+  if (type === "lost") {
+    // One load at a time: losses come in runs, and each load drops the answers of the one before.
+    lost = true;
+    if (!meanwhile && !loadTimer) void load();
+  }
   if (type === "end") void whoAmI();
   changed();
 }
@@ -84,14 +102,20 @@ function take(type, data) {
 /** @param {number} ms */
 function loadIn(ms) {
   clearTimeout(loadTimer);
-  loadTimer = window.setTimeout(() => void load(), ms);
+  loadTimer = window.setTimeout(() => {
+    loadTimer = 0;
+    void load();
+  }, ms);
 }
 
 /** All facts anew: at the beginning, and after a gap in the stream. */
 export async function load() {
   const mine = ++loads;
   clearTimeout(loadTimer);
+  loadTimer = 0;
   meanwhile = [];
+  const missed = lost;
+  lost = false;
   try {
     const [host, list, operations] = await Promise.all([get("/host"), get("/servers"), get("/operations")]);
     if (mine !== loads) return;
@@ -100,11 +124,14 @@ export async function load() {
     live.operations = new Map(operations.operations.map((/** @type {any} */ one) => [one.id, one]));
     live.error = null;
     for (const [type, data] of meanwhile) takeFact(type, data);
+    if (missed) gap();
+    if (lost) loadIn(SETTLED_MS);
   } catch (error) {
     if (mine !== loads) return;
     const problem = /** @type {import("./api.js").Problem} */ (error);
     if (problem.status === 401) return forget();
     live.error = problem;
+    lost ||= missed;
     loadIn(RETRY_MS);
   }
   meanwhile = null;
@@ -116,16 +143,18 @@ function follow() {
   let first = true;
   endEvents = events(take, (state) => {
     if (state === "online") {
+      // Another account may have logged in meanwhile, in another tab.
       if (first) loadIn(SETTLED_MS);
-      else if (live.connection === "offline") void load();
+      else if (live.connection === "offline") void whoAmI();
       first = false;
     }
     live.connection = state;
     changed();
-  });
+  }, isSame);
 }
 
 function begin() {
+  gap();
   if (!document.hidden) follow();
   void load();
 }
@@ -134,7 +163,7 @@ function begin() {
 document.addEventListener("visibilitychange", () => {
   if (!live.session) return;
   if (document.hidden) endEvents();
-  else begin();
+  else void whoAmI();
 });
 
 /** Begins to follow events when somebody is logged in. @param {any} [session] what a login has answered; else it is asked for */
@@ -144,7 +173,7 @@ export async function whoAmI(session) {
   try {
     const found = session ?? (await get("/session"));
     if (mine !== asked) return;
-    if (live.session?.user !== found.user) Object.assign(live, nothing()); // nothing of another account stays
+    if (!isSame(found)) Object.assign(live, nothing()); // nothing of another account stays
     live.session = found;
     begin();
   } catch (error) {
@@ -163,6 +192,8 @@ export function forget() {
   loads++;
   clearTimeout(askTimer);
   clearTimeout(loadTimer);
+  loadTimer = 0;
+  lost = false;
   meanwhile = null;
   endEvents();
   Object.assign(live, { session: null, ...nothing() });

@@ -12,5 +12,7 @@ export interface Live {
   servers: Map<string, any> | null;
   decisions: any[];
   operations: Map<number, any>;
+  /** How often what happened may have been missed: history and decisions are asked for anew. */
+  gaps: number;
   error: import("./api.js").Problem | null;
 }

@@ -184,8 +184,13 @@ const FLOWS = {
 
   /** A session that ends while the stream of events is refused, as after a night's sleep. */
   async expired(page) {
-    await page.route("**/api/v1/events", (route) => route.fulfill({ status: 401, contentType: "application/json", body: "{}" }));
+    let refused = 0;
+    await page.route("**/api/v1/events", (route) => {
+      refused++;
+      return route.fulfill({ status: 401, contentType: "application/json", body: "{}" });
+    });
     await logIn(page, host.url, host.owner);
+    await until(page, async () => refused >= 3, "the stream is tried again");
     await page.context().clearCookies();
     await page.getByLabel("User name").waitFor();
     step("the page asks who is there");
@@ -214,6 +219,21 @@ const FLOWS = {
     await page.waitForTimeout(1500);
     assert.equal(await page.getByText(host.foreign, { exact: true }).count(), 0);
     step("nothing of the account before is there");
+    await page.unroute("**/api/v1/servers");
+    const hide = (/** @type {boolean} */ hidden) => page.evaluate((now) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => now });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+    await hide(true);
+    await other.goto(host.url);
+    await other.getByRole("button", { name: "Log out" }).click();
+    await logIn(other, host.url, host.operator);
+    await page.waitForTimeout(500);
+    assert.equal(await page.getByRole("link", { name: host.owner.name, exact: true }).count(), 1);
+    await hide(false);
+    await page.getByRole("link", { name: host.operator.name, exact: true }).waitFor();
+    await page.getByText(host.foreign, { exact: true }).first().waitFor();
+    step("a tab that nobody saw asks who is there when it is seen again");
   },
 
   /** Every page, light and dark, for axe. */

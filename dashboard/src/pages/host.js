@@ -4,7 +4,7 @@ import { get, request } from "../api.js";
 import { HostChart } from "../charts.js";
 import { byName, duration, parseSize } from "../format.js";
 import { html } from "../html.js";
-import { load, useLive } from "../live.js";
+import { gaps, load, useLive } from "../live.js";
 import { Link } from "../router.js";
 import { Decision, Dialog, Field, Kind, Loading, MemoryBar, ProblemBox, Size, State, useAction, useLoaded } from "../ui.js";
 
@@ -35,7 +35,7 @@ function Pool({ host }) {
 /** Balloon sizes as they were, and as they come in. */
 function useHeld(/** @type {Map<string, any>|null} */ servers, /** @type {any} */ host) {
   const now = Math.floor(Date.now() / 1000);
-  const loaded = useLoaded(() => get(`/host/history?from=${now - CHART_SECONDS}&to=${now}&points=180&servers=true`), []);
+  const loaded = useLoaded(() => get(`/host/history?from=${now - CHART_SECONDS}&to=${now}&points=180&servers=true`), [gaps()]);
   const [rows, set] = useState(/** @type {{time: number, pool: number|null, held: Record<string, number>}[]} */ ([]));
   useEffect(() => {
     const points = loaded.data?.points ?? [];
@@ -147,7 +147,7 @@ function Reservations() {
 
 export function Host() {
   const { host, servers, decisions, error } = useLive();
-  const old = useLoaded(() => get("/decisions?limit=50"), []);
+  const old = useLoaded(() => get("/decisions?limit=50"), [gaps()]);
   const doctor = useLoaded(() => get("/doctor"), [host?.servers, host?.mode]);
   const findings = doctor.data?.findings ?? [];
   const seen = new Set(decisions.map((one) => `${one.time_us}${one.server}`));

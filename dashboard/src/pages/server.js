@@ -4,7 +4,7 @@ import { get, serverPath } from "../api.js";
 import { ServerChart } from "../charts.js";
 import { duration } from "../format.js";
 import { html } from "../html.js";
-import { operationOf, useLive } from "../live.js";
+import { gaps, operationOf, useLive } from "../live.js";
 import { Link } from "../router.js";
 import { Decision, Figures, Kind, lentOf, Loading, MemoryBar, ProblemBox, Progress, Size, State, useLoaded } from "../ui.js";
 import { Activity } from "./activity.js";
@@ -18,9 +18,9 @@ const RANGES = [["15 min", 900], ["3 h", 10800], ["24 h", 86400], ["30 days", 25
 /** History of the chosen range, with what happens now at its end. @param {any} server @param {number} seconds */
 function usePoints(server, seconds) {
   const now = Math.floor(Date.now() / 1000);
-  const loaded = useLoaded(() => get(`${serverPath(server.name)}/history?from=${now - seconds}&to=${now}&points=400`), [server.name, seconds]);
+  const loaded = useLoaded(() => get(`${serverPath(server.name)}/history?from=${now - seconds}&to=${now}&points=400`), [server.name, seconds, gaps()]);
   const [fresh, setFresh] = useState(/** @type {any[]} */ ([]));
-  useEffect(() => setFresh([]), [server.name, seconds]);
+  useEffect(() => setFresh([]), [server.name, seconds, gaps()]);
   useEffect(() => {
     const time = Date.now() / 1000;
     setFresh((points) => (points.length && time - points[points.length - 1].time < Math.max(1, seconds / 900) ? points
@@ -55,7 +55,7 @@ function Overview({ server }) {
   const [seconds, setSeconds] = useState(900);
   const { points, ready } = usePoints(server, seconds);
   const { decisions } = useLive();
-  const old = useLoaded(() => get(`${serverPath(server.name)}/decisions?limit=20`), [server.name]);
+  const old = useLoaded(() => get(`${serverPath(server.name)}/decisions?limit=20`), [server.name, gaps()]);
   const fresh = decisions.filter((decision) => decision.server === server.name);
   const seen = new Set(fresh.map((decision) => decision.time_us));
   const shown = [...fresh, ...(old.data?.decisions ?? []).filter((/** @type {any} */ one) => !seen.has(one.time_us))].slice(0, 20);

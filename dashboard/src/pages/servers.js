@@ -4,7 +4,7 @@ import { get, serverPath } from "../api.js";
 import { Spark } from "../charts.js";
 import { byName } from "../format.js";
 import { html } from "../html.js";
-import { load, operationOf, useLive } from "../live.js";
+import { gaps, load, operationOf, useLive } from "../live.js";
 import { Link } from "../router.js";
 import { Empty, Figures, Kind, lentOf, Loading, MemoryBar, ProblemBox, Size, State, useLoaded } from "../ui.js";
 
@@ -21,7 +21,7 @@ const BALLOONING = /** @type {Record<string, string>} */ ({
 /** @param {{server: any, spark: boolean}} props */
 function Card({ server, spark }) {
   const now = Math.floor(Date.now() / 1000);
-  const history = useLoaded(() => (spark ? get(`${serverPath(server.name)}/history?from=${now - SPARK_SECONDS}&to=${now}&points=60`) : Promise.resolve(null)), [server.name, spark]);
+  const history = useLoaded(() => (spark ? get(`${serverPath(server.name)}/history?from=${now - SPARK_SECONDS}&to=${now}&points=60`) : Promise.resolve(null)), [server.name, spark, gaps()]);
   const lent = lentOf(server);
   const operation = operationOf(server.name);
   const note = server.kind === "lxc" ? "Runs on LXC: ballooning is not available"
