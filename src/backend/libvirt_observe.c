@@ -14,7 +14,8 @@
 #define DEFINITION_US (60 * US_PER_S)
 /* ... or after this where statistics that should come do not: somebody may have switched them off, for which there is no event. */
 #define OVERDUE_DEFINITION_US (10 * US_PER_S)
-#define OVERDUE_S             8
+#define OVERDUE_LEAST_S       8
+#define OVERDUE_PERIODS       3
 /* Statistics make a QEMU with a balloon answer every other second at least; one without is asked by itself, this often. */
 #define ALIVE_US (10 * US_PER_S)
 /* Starts, stops and definitions are told by events; who else is there is asked for this often. */
@@ -465,9 +466,10 @@ static gboolean is_overdue(const Server *server)
 {
     const Sample *sample = &server->sample;
     uint64_t wall_s = (uint64_t)(g_get_real_time() / US_PER_S);
-    uint64_t told_s = MIN(sample->guest_update_s, wall_s);
-    return sample->running && server->admission == ADMITTED &&
-           g_strcmp0(server->definition.driver, "virtio-balloon") == 0 && wall_s - told_s > OVERDUE_S;
+    uint64_t told_s = MIN(sample->guest_update_s, wall_s), missing = OVERDUE_PERIODS;
+    /* One that has never told of anything may have no driver; one that does not run tells nothing. */
+    return sample->power == VIR_DOMAIN_RUNNING && server->admission == ADMITTED && told_s != 0 &&
+           wall_s - told_s > MAX(OVERDUE_LEAST_S, missing * server->definition.stats_period_s);
 }
 
 static gboolean knows_definition(const Server *server, int64_t now_us)
