@@ -15,6 +15,7 @@ def fresh_page_us(pages=1 << 17):
     """
     What the first touch of a page costs, in microseconds; about one where memory is at hand. A machine that is itself a guest
     pays much more while its own host takes memory back, and then every burst measured on it is slow.
+    Memory that was freed a moment ago is at hand even then: a small figure proves nothing.
     """
     start = time.perf_counter()
     mmap.mmap(-1, pages * PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()

@@ -95,8 +95,8 @@ static void test_looks_less_at_who_is_still(void)
     const guint usual_ms = burst.rig.options.tick_ms;
     RIG_UNTIL((engine->still = TRUE, engine->ticking_ms > usual_ms));
     g_assert_cmpuint(engine->ticking_ms, <, 2 * usual_ms);
-    RIG_UNTIL(engine->ticking_ms ==
-              usual_ms); /* no guest here reports free pages, which the next beat finds */
+    /* No guest here reports free pages, which the next beat finds. */
+    RIG_UNTIL(engine->ticking_ms == usual_ms);
     rig_end(&burst.rig);
 }
 
