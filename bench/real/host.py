@@ -30,7 +30,7 @@ def machine():
             model = line.split(":", 1)[1].strip()
             break
     memory_kib = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1])
-    return f"{os.cpu_count()} x {model}, {memory_kib / (1 << 20):.1f} GiB, Linux {platform.release()}, a fresh page in {fresh_page_us():.1f} us"
+    return f"{os.cpu_count()} x {model}, {memory_kib / (1 << 20):.1f} GiB, Linux {platform.release()}"
 
 
 def load_average():

@@ -79,7 +79,7 @@ class Bench:
         self.results = {
             "format": 1, "about": {}, "configs": {one.name: one.title for one in self.managers},
             "scenarios": [{"name": one.name, "title": one.title, "measure": one.measure} for one in self.plan.scenarios()],
-            "compare": [], "latency": {}, "donor": [], "stopped": [], "steady": None, "notes": []}
+            "compare": [], "latency": {}, "donor": [], "stopped": [], "steady": None, "fresh_page_us": [], "notes": []}
         self.failed = False
 
     @staticmethod
@@ -144,11 +144,13 @@ class Bench:
 
     def guarded(self, part, action):
         """A part that fails is said and fails the run, and the others go on."""
+        self.results["fresh_page_us"].append(host.fresh_page_us())
         try:
             action()
         except (LabError, OSError, KeyError, TypeError) as error:
             self.failed = True
             self.note(f"{part}: failed: {type(error).__name__}: {str(error)[:300]}")
+        self.results["fresh_page_us"].append(host.fresh_page_us())
 
     def round(self, number, round_scenarios, managers, swap):
         """Every manager, in an order of this round's own, with the same random choices for each."""

@@ -3,7 +3,7 @@
 import math
 
 import figures
-from stats import percentile
+from stats import percentile, summary
 
 MIB = 1 << 20
 OUTCOMES = {"killed": "killed", "late": "not in time", "stuck": "no answer"}
@@ -80,9 +80,16 @@ def target_table(results):
     return table(["What", "Target", "Measured", ""], rows)
 
 
+def fresh_words(results):
+    """What the first touch of a page cost before and after each part: how slow the machine itself was at times."""
+    found = summary(results["fresh_page_us"])
+    return f" A fresh page cost {found['median']:.1f} us ({found['low']:.1f} to {found['high']:.1f})." if found else ""
+
+
 def method_lines(results):
     about = results["about"]
-    return [f"Machine: {about['machine']}; guests under {about['accelerator']}; load average before the run {about['load']:.1f}.",
+    return [f"Machine: {about['machine']}; guests under {about['accelerator']}; load average before the run {about['load']:.1f}."
+            + fresh_words(results),
             f"Aerostat {about['version']}; run of {about['date']}, seed {about['seed']}, {about['minutes']:.0f} minutes.",
             f"{about['guests']} guests of {about['maximum_bytes'] // MIB} MiB share {about['pool_bytes'] // MIB} MiB "
             f"({about['pool_bytes'] / about['maximum_bytes'] / about['guests']:.0%} of what they were sold); all scenarios fit "

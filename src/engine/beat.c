@@ -132,8 +132,8 @@ static void end_beat(Engine *engine)
     gboolean reclaiming = totals->reclaiming_bytes >= engine->params.quantum_bytes;
     gboolean moving = totals->someone_waits || reclaiming || totals->granted_bytes > 0 ||
                       engine_bursting(engine, now_us) || engine_wonders(engine, now_us);
-    engine->still = engine_tell_still(engine, now_us) && !moving;
-    guint pause_ms = engine->slow_beat_ms * (engine->still ? STILL_BEATS : 1);
+    gboolean still = engine_tell_still(engine, now_us);
+    guint pause_ms = engine->slow_beat_ms * (still ? STILL_BEATS : 1);
     if (moving && engine->host.mode == MODE_MANAGE)
         pause_ms = engine->fast_beat_ms;
     engine->hurried = engine->look_again;

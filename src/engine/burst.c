@@ -10,8 +10,6 @@
 /* From a look to the next: a burst's first grant is to be on its way some 60 ms after its first page, and each look wakes a
  * processor of a host that may have nothing else to do. */
 #define TICK_MS 50
-/* While all stand still, where residency shows a burst at once: looks are most of what an idle daemon does. */
-#define STILL_TICK_PERCENT 140
 /* While one grows: as often as its grants can follow each other. */
 #define FAST_TICK_MS 20
 /* Growth too slow for a burst: more than a running service touches in passing. */
@@ -183,8 +181,6 @@ static void decide_early(Engine *engine, int64_t now_us)
 static gboolean pace(Engine *engine, const Found *found)
 {
     guint tick_ms = found->bursts ? engine->fast_tick_ms : engine->tick_ms;
-    if (engine->still && !found->bursts)
-        tick_ms = tick_ms * STILL_TICK_PERCENT / 100;
     if (found->stirs)
         tick_ms = MIN(tick_ms, STIR_TICK_MS);
     if (tick_ms == engine->ticking_ms)
@@ -211,7 +207,6 @@ static gboolean on_tick(gpointer user_data)
         decide_early(engine, now_us);
     }
     if (found.grows) {
-        engine->still = FALSE; /* without waiting for the beat, which waits for answers */
         engine_ask_fresh(engine);
         engine_hurry(engine);
     }

@@ -48,7 +48,6 @@ struct Engine {
     gboolean beating;         /* a look is under way */
     gboolean look_again;      /* ... and something has happened since it began */
     gboolean hurried;         /* the next beat has been moved forward already */
-    gboolean still;           /* so were all that could be moved, when last decided */
     gboolean host_unreadable; /* and that has been said */
     gboolean closing;         /* answers that come now change nothing any more */
 };

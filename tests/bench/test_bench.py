@@ -40,7 +40,7 @@ def results(**more):
             "configs": {"unlimited": "unlimited", "static": "static shares", "aerostat": "Aerostat"},
             "scenarios": [{"name": "step-idle", "title": "step burst", "measure": "completion"},
                           {"name": "rotate-8", "title": "need rotates", "measure": "work"}],
-            "compare": [], "latency": {}, "donor": [], "stopped": [], "steady": None, "notes": [], **more}
+            "compare": [], "latency": {}, "donor": [], "stopped": [], "steady": None, "fresh_page_us": [], "notes": [], **more}
 
 
 def rotation(config, works):
@@ -169,14 +169,14 @@ class Shown(unittest.TestCase):
         self.results = results(
             compare=[record("unlimited"), record("aerostat", seconds=2.1), record("static", seconds=None), record("static", seconds=9.0),
                      *rotation("unlimited", [10, 20]), *rotation("aerostat", [10, 19]), *rotation("static", [5, 0])],
-            latency={"aerostat": grants}, notes=["something was left out"])
+            latency={"aerostat": grants}, fresh_page_us=[31.0, 0.7, 1.2], notes=["something was left out"])
 
     def test_tables_are_whole(self):
         text = tables.report(self.results)
         for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
             self.assertEqual(len({line.count("|") for line in block.splitlines()}), 1, block)
             self.assertEqual(len({len(line) for line in block.splitlines()}), 1, block)
-        for words in ("1.05", "killed 1/2", "45 ms", "Note: something was left out", "60% of what they were sold"):
+        for words in ("1.05", "killed 1/2", "45 ms", "Note: something was left out", "60% of what they were sold", "1.2 us (0.7 to 31.0)"):
             self.assertIn(words, text)
 
     def test_the_picture_is_svg_with_every_measurement(self):

@@ -85,21 +85,6 @@ static void test_tells_who_is_still(void)
     rig_end(rig);
 }
 
-/* Looks come less often while all stand still, and as before with the first that does not. */
-static void test_looks_less_at_who_is_still(void)
-{
-    Burst burst;
-    burst_begin(&burst, MODE_MANAGE);
-    burst_settled(&burst);
-    Engine *engine = burst.rig.engine;
-    const guint usual_ms = burst.rig.options.tick_ms;
-    RIG_UNTIL((engine->still = TRUE, engine->ticking_ms > usual_ms));
-    g_assert_cmpuint(engine->ticking_ms, <, 2 * usual_ms);
-    /* No guest here reports free pages, which the next beat finds. */
-    RIG_UNTIL(engine->ticking_ms == usual_ms);
-    rig_end(&burst.rig);
-}
-
 static const JournalEntry *find_entry(Rig *rig, gboolean (*wanted)(const JournalEntry *))
 {
     g_autoptr(GPtrArray) all = journal_recent(engine_journal(rig->engine), NULL, 10000);
@@ -194,7 +179,7 @@ static void test_donor_hangs(void)
     RIG_UNTIL(FAKE(rig->fake, burst.needy->target_bytes) > before);
     /* While it speaks, its word may be there before its room runs out. */
     FAKE(rig->fake, burst.needy->silent = TRUE);
-    grow(&burst, 3 * GIB / 2);
+    grow(&burst, 9 * GIB / 4); /* past what it may have been given of the surplus by then */
     RIG_UNTIL(find_entry(rig, is_burst));
     RIG_UNTIL(find_entry(rig, is_burst)->performed);
     assert_within_pool(rig);
@@ -379,6 +364,5 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);
     g_test_add_func("/engine-burst/process", test_process_changes);
     g_test_add_func("/engine-burst/still", test_tells_who_is_still);
-    g_test_add_func("/engine-burst/still-looks", test_looks_less_at_who_is_still);
     return g_test_run();
 }
