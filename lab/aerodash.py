@@ -14,8 +14,8 @@ from lablxc import Containers
 MIB = 1 << 20
 KVM_BYTES = 512 * MIB
 LXC_BYTES = 256 * MIB
-# A little less than all could hold together, so that some of it is lent.
-POOL = "1450M"
+# A little less than all could hold together, so that some of it is lent; a container has its part of it.
+POOL_MIB = 1450
 IMAGE_TITLE = "A small Linux"
 IMAGE = """\
 [image]
@@ -50,7 +50,7 @@ class DashboardHost(Closing):
         self.guests = {name: self.lab.start_guest(name, KVM_BYTES, stats_period=1, script="anon:60M")
                        for name in ("web-1", "shop-1")}
         lxc = f"[lxc]\npath={self.containers.path}\n" if self.containers else ""
-        self.daemon = self._exits.enter_context(Daemon(self.lab.uri, POOL, minimum="128M", extra=f"{lxc}[images]\npath={images}"))
+        self.daemon = self._exits.enter_context(Daemon(self.lab.uri, self._pool(), minimum="128M", extra=f"{lxc}[images]\npath={images}"))
         for guest in self.guests.values():
             guest.wait_ready()
         names = [*self.guests, *(["old-1"] if self.containers else [])]
@@ -61,6 +61,9 @@ class DashboardHost(Closing):
             if name in names:
                 give(self.daemon, name, owner)
         self.web = self._exits.enter_context(Web(self.daemon))
+
+    def _pool(self):
+        return f"{POOL_MIB - (0 if self.containers else LXC_BYTES // MIB)}M"
 
     def _container(self):
         try:

@@ -236,6 +236,11 @@ void agent_channel_free(AgentChannel *channel)
     g_free(channel);
 }
 
+void agent_channel_set_maximum(AgentChannel *channel, uint64_t maximum_bytes)
+{
+    channel->maximum_bytes = maximum_bytes;
+}
+
 const char *agent_channel_path(const AgentChannel *channel)
 {
     return channel->path;

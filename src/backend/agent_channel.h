@@ -20,6 +20,8 @@ AgentChannel *agent_channel_new(const char *path, uint64_t maximum_bytes, AgentH
 void agent_channel_free(AgentChannel *channel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentChannel, agent_channel_free)
 
+/* The machine has this much memory now: who claims to have more is not believed. */
+void agent_channel_set_maximum(AgentChannel *channel, uint64_t maximum_bytes);
 const char *agent_channel_path(const AgentChannel *channel);
 /* The newest sane sample; NULL when there was none. Borrowed. */
 const AgentSample *agent_channel_latest(const AgentChannel *channel);

@@ -40,7 +40,7 @@ static gboolean on_impatient(gpointer data)
 void glance_on(LibvirtBackend *backend)
 {
     Observation *observation = backend->observation;
-    while (observation->outstanding < WIDTH && !g_queue_is_empty(&observation->hunt)) {
+    while (observation->outstanding <= WIDTH && !g_queue_is_empty(&observation->hunt)) {
         Server *server = g_queue_pop_head(&observation->hunt);
         if (server_may_call(server))
             observe_live(backend, server);
@@ -60,7 +60,10 @@ void glance(LibvirtBackend *backend, int64_t now_us)
         if (is_of_interest(server, now_us) && server_may_call(server))
             g_queue_push_tail(&observation->hunt, server_ref(server));
     }
+    observation
+        ->outstanding++; /* as in an answer that has come: it counts until the next ones are on their way */
     glance_on(backend);
+    observation->outstanding--;
     observation->impatience = observation->outstanding > 0
                                   ? g_timeout_add(IMPATIENT_MS, on_impatient, backend)
                                   : g_idle_add_full(G_PRIORITY_DEFAULT, on_impatient, backend, NULL);

@@ -179,6 +179,7 @@ static void doubt_everything(LibvirtBackend *backend)
         Server *server = value;
         server->definition_stale = TRUE;
         server->gap = TRUE;
+        server_doubt_balloon(server);
     }
 }
 
@@ -188,6 +189,11 @@ static void link_up(LibvirtBackend *backend, Opening *opening)
     opening->opened = FALSE;
     backend->link = link;
     link->backend = backend;
+    /* One that closed while it was being opened has said so to nobody, and will not again. */
+    if (virConnectIsAlive(link->conn) != 1) {
+        link_lost(backend, "libvirtd closed the connection");
+        return;
+    }
     backend->said_down = FALSE;
     backend->retry_ms = RETRY_FIRST_MS;
     g_clear_pointer(&backend->down_reason, g_free);

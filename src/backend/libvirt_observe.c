@@ -180,6 +180,7 @@ static void admit(LibvirtBackend *backend, Server *server)
     if (server->admission == ADMITTED)
         return;
     server->admission = ADMITTED;
+    server_doubt_balloon(server);
     server_emit(backend, BACKEND_EVENT_CHANGED, server->id, "its QEMU answers again");
 }
 

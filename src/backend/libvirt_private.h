@@ -300,6 +300,8 @@ void server_booted(LibvirtBackend *backend, Server *server);
 void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *listed, int64_t asked_us);
 void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *sample, int64_t asked_us);
 gboolean server_is_moving(const Server *server, int64_t now_us);
+/* server_doubt_balloon: nobody has looked for a while: where its balloon stands is asked for as if it moved, if it was ever asked to. */
+void server_doubt_balloon(Server *server);
 /* server_facts: NULL when not even its maximum is known. */
 BackendServer *server_facts(Server *server, const char *proc);
 /* server_call: (transfer full) @call: one call on one server; waits for the one in flight when it is an action.
@@ -408,6 +410,7 @@ struct LibvirtBackend {
     gboolean ping_stuck;   /* libvirtd itself does not answer */
     uint64_t boots;        /* starts and resets of all servers: one that is made anew repeats no number */
     gboolean finding;      /* a walk through /proc is under way */
+    unsigned finds_stuck;  /* walks that have not come back in time */
     int64_t find_next_us;
     unsigned find_pause_s;
 };

@@ -14,9 +14,14 @@
 /* A process that is not found is looked for again after 1 s, 2 s, ... */
 #define FIND_PAUSE_MOST_S 30
 
+/* A walk reads of each process what may block behind one that hangs in the kernel; a second one starts without it. */
+#define FIND_PATIENCE_US (10 * US_PER_S)
+#define FINDS_MOST       2
+
 typedef struct {
     char *proc;
-    GHashTable *found; /* out: id -> pid */
+    GHashTable *known; /* pids nobody needs to look at: their servers are known */
+    GHashTable *found; /* out: id -> pid; NULL: the walk has not come back */
 } Finding;
 
 typedef struct {
@@ -57,6 +62,7 @@ static void finding_free(gpointer data)
 {
     Finding *finding = data;
     g_clear_pointer(&finding->found, g_hash_table_unref);
+    g_hash_table_unref(finding->known);
     g_free(finding->proc);
     g_free(finding);
 }
@@ -64,7 +70,7 @@ static void finding_free(gpointer data)
 static void run_find(Call *call)
 {
     Finding *finding = call->data;
-    finding->found = process_list_qemu(finding->proc);
+    finding->found = process_list_qemu(finding->proc, finding->known);
 }
 
 /* Another process than before, and no start was seen in between: one has been missed. */
@@ -88,6 +94,10 @@ static void found(Call *call, const GError *error)
     GHashTableIter each;
     gpointer value;
     backend->finding = FALSE;
+    if (error) { /* only a walk that takes too long ends in one */
+        backend->finds_stuck++;
+        return;
+    }
     g_hash_table_iter_init(&each, backend->servers);
     while (g_hash_table_iter_next(&each, NULL, &value)) {
         Server *server = value;
@@ -97,12 +107,35 @@ static void found(Call *call, const GError *error)
     }
 }
 
+/* What it found may be as old as the wait was long: the next walk will tell. */
+static void found_late(Call *call, const GError *error)
+{
+    call->backend->finds_stuck--;
+}
+
+static GHashTable *known_pids(const LibvirtBackend *backend)
+{
+    GHashTable *known = g_hash_table_new(NULL, NULL);
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, backend->servers);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const Server *server = value;
+        if (server->pid)
+            g_hash_table_add(known, GINT_TO_POINTER(server->pid));
+    }
+    return known;
+}
+
 static void find(LibvirtBackend *backend, int64_t now_us)
 {
     Finding *finding = g_new0(Finding, 1);
     Call *call = call_new(run_find, found, finding, finding_free);
     finding->proc = g_strdup(backend->proc);
+    finding->known = known_pids(backend);
     call->outside = TRUE;
+    call->late = found_late;
+    call->patience_us = FIND_PATIENCE_US;
     backend->finding = TRUE;
     backend->find_next_us = now_us + backend->find_pause_s * US_PER_S;
     backend->find_pause_s = MIN(backend->find_pause_s * 2, FIND_PAUSE_MOST_S);
@@ -180,6 +213,6 @@ void process_look_after(LibvirtBackend *backend)
     }
     if (!missing)
         backend->find_pause_s = 1;
-    else if (!backend->finding && now_us >= backend->find_next_us)
+    else if (!backend->finding && backend->finds_stuck < FINDS_MOST && now_us >= backend->find_next_us)
         find(backend, now_us);
 }

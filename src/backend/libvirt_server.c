@@ -243,6 +243,12 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         look_for_missed_reset(backend, server, sample);
 }
 
+void server_doubt_balloon(Server *server)
+{
+    if (server->target_bytes != 0)
+        server->moved_us = g_get_monotonic_time();
+}
+
 gboolean server_is_moving(const Server *server, int64_t now_us)
 {
     int64_t age_us = now_us - server->moved_us;

@@ -298,11 +298,16 @@ static gboolean is_pressing(const Engine *engine, const Tracked *tracked, int64_
            tracked->row.short_bytes > engine->params.quantum_bytes;
 }
 
-static gboolean may_be_asked(const Engine *engine, const Tracked *tracked, int64_t now_us)
+gboolean engine_can_ask(const Engine *engine, const Tracked *tracked)
 {
     const ServerFacts *facts = &tracked->facts;
-    if (tracked->busy || facts->busy || tracked->asking_fresh || facts->fixed != FIXED_NO ||
-        hold_pins(tracked->row.hold))
+    return engine->host.mode != MODE_OBSERVE && !tracked->busy && !facts->busy && !tracked->asking_fresh &&
+           facts->fixed == FIXED_NO && !hold_pins(tracked->row.hold);
+}
+
+static gboolean may_be_asked(const Engine *engine, const Tracked *tracked, int64_t now_us)
+{
+    if (!engine_can_ask(engine, tracked))
         return FALSE;
     gboolean hurries = is_pressing(engine, tracked, now_us) && !tracked_has_room(tracked);
     return now_us - tracked->asked_fresh_us >= (hurries ? ASK_PAUSE_US : ASK_LESS_US);
@@ -345,8 +350,6 @@ static void ask_for_refill(Engine *engine, int64_t now_us)
 
 void engine_ask_fresh(Engine *engine)
 {
-    if (engine->host.mode == MODE_OBSERVE)
-        return;
     int64_t now_us = g_get_monotonic_time();
     /* What one takes that bursts comes from what is kept free, as long as there is enough of it. */
     gboolean ready = engine->host.totals.ledger.free_bytes > engine->host.slack_wanted_bytes;

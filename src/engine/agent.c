@@ -26,8 +26,10 @@ static void follow(Engine *engine, Tracked *tracked)
 {
     const BackendServer *latest = tracked->latest;
     const char *path = tracked_counts(tracked) ? latest->agent_path : NULL;
-    if (tracked->agent && g_strcmp0(agent_channel_path(tracked->agent), path) == 0)
+    if (tracked->agent && g_strcmp0(agent_channel_path(tracked->agent), path) == 0) {
+        agent_channel_set_maximum(tracked->agent, latest->maximum_bytes); /* memory can be plugged in */
         return;
+    }
     g_clear_pointer(&tracked->agent, agent_channel_free);
     tracked->agent_us = 0;
     if (!path)

@@ -125,7 +125,7 @@ static void look(Engine *engine, Tracked *tracked, gboolean its_turn, int64_t no
         found->stirs |= look_awake(tracked, used_us, now_us);
         found->grows |= tracked_see_processor(tracked, used_us, now_us);
     }
-    found->grows |= tracked_is_due(tracked, &engine->params, now_us);
+    found->grows |= engine_can_ask(engine, tracked) && tracked_is_due(tracked, &engine->params, now_us);
 }
 
 /* Facts as they are now, of all that hold anything: a beat under way may have brought servers nobody has decided on yet. */

@@ -94,6 +94,8 @@ void engine_keep_promise(Engine *engine, Tracked *tracked);
 void engine_no_promises(Engine *engine, const GError *error);
 /* act.c: carries out the newest decision. */
 void engine_act(Engine *engine, int64_t now_us);
+/* act.c: whether the server may be asked for fresh statistics at all: not in observe mode, and not while it does something else. */
+gboolean engine_can_ask(const Engine *engine, const Tracked *tracked);
 /* act.c: asks the guests that move or wait for fresh statistics. */
 void engine_ask_fresh(Engine *engine);
 void engine_emit(Engine *engine, EngineEvent event, gconstpointer subject);

@@ -109,6 +109,7 @@ typedef struct {
     uint64_t agent_balloon_bytes; /* the largest balloon size that can belong to it */
     uint64_t
         stalled_us; /* PSI "some" of its guest since it was first heard, over all its boots; or UNKNOWN */
+    int64_t stall_from_us; /* when that was */
 
     ReliefEpisode relief;           /* its demand rises, or has risen a moment ago */
     int64_t waited_us;              /* all its waits together since it was first seen */

@@ -5,6 +5,8 @@
 
 /* A balloon is counted in pages: nothing is smaller. */
 #define PAGE_BYTES (4 * KIB)
+/* A word may have waited to be read by so much without anybody having noticed. */
+#define SAID_EARLY_US INT64_C(1000000)
 
 uint64_t tracked_bound(const Tracked *tracked)
 {
@@ -92,22 +94,27 @@ static uint64_t resident_now(const Tracked *tracked)
     return tracked->latest->pid > 0 ? tracked->latest->resident_bytes : UNKNOWN;
 }
 
-static void add_stall(Tracked *tracked, const AgentSample *sample)
+/* Nobody can have waited for longer than has passed since the first word, whatever a guest says. */
+static void add_stall(Tracked *tracked, const AgentSample *sample, int64_t said_us)
 {
     if (sample->psi_some_us == UNKNOWN)
         return;
     gboolean same_boot = strcmp(tracked->agent_sample.boot, sample->boot) == 0;
     uint64_t before = same_boot ? tracked->agent_sample.psi_some_us : 0;
     /* What came before the first word is not ours to count. */
-    if (tracked->stalled_us == UNKNOWN)
+    if (tracked->stalled_us == UNKNOWN) {
         tracked->stalled_us = 0;
-    else
-        tracked->stalled_us = u64_add_sat(tracked->stalled_us, u64_sub_sat(sample->psi_some_us, before));
+        tracked->stall_from_us = said_us;
+        return;
+    }
+    int64_t since_us = MAX(said_us, tracked->agent_us) - tracked->stall_from_us;
+    uint64_t grown = u64_add_sat(tracked->stalled_us, u64_sub_sat(sample->psi_some_us, before));
+    tracked->stalled_us = u64_min(grown, (uint64_t)(MAX(since_us, 0) + SAID_EARLY_US));
 }
 
 void tracked_hear(Tracked *tracked, const AgentSample *sample, int64_t said_us)
 {
-    add_stall(tracked, sample);
+    add_stall(tracked, sample, said_us);
     tracked->agent_sample = *sample;
     tracked->agent_us = MAX(tracked->agent_us, said_us);
     /* Its balloon may have moved since the last look, as far as to what was asked for. */

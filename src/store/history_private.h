@@ -25,8 +25,9 @@ extern const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS];
 
 /* history_tidy: averages what is complete into the coarser tables, forgets what is too old. */
 gboolean history_tidy(sqlite3 *db, int64_t now_s, GError **error);
-/* history_level_end: up to where a level is filled, in Unix seconds; 0: not at all. -1 with an error. */
-int64_t history_level_end(sqlite3 *db, guint level, GError **error);
+/* history_level_end: up to where a level is filled before @before_s, in Unix seconds; 0: not at all. -1 with an error. What a
+ * clock that was ahead has left behind that does not count. */
+int64_t history_level_end(sqlite3 *db, guint level, int64_t before_s, GError **error);
 /* history_read_points: the answer of history_read(), but "name". */
 json_t *history_read_points(sqlite3 *db, const HistoryQuery *query, GError **error);
 

@@ -94,7 +94,7 @@ static gboolean read_buckets(sqlite3 *db, const Source *source, const Grid *grid
 {
     int64_t from_s = grid->from_s;
     for (guint level = grid->coarsest; from_s < grid->to_s; level--) {
-        int64_t end_s = level > 0 ? history_level_end(db, level, error) : grid->to_s;
+        int64_t end_s = level > 0 ? history_level_end(db, level, grid->to_s, error) : grid->to_s;
         if (end_s < 0)
             return FALSE;
         int64_t to_s = MIN(end_s, grid->to_s);

@@ -8,6 +8,9 @@
 #define STEPS_MAX 90
 #define KIB_SHIFT 10
 #define DAY_S     INT64_C(86400)
+/* Longer than any row lasts, and so little that no sum of them overflows: SQLite refuses one that does, and all history with it. */
+#define STALLED_MOST_US 1000000000000
+#define CLOCK_MOST_S    DAY_S
 
 const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS] = {
     {"10s", 10, DAY_S},
@@ -76,7 +79,7 @@ static gboolean write_server(sqlite3 *db, sqlite3_stmt *insert, int64_t time_s, 
     bind_kib(insert, 6, figures->target_bytes);
     bind_kib(insert, 7, figures->maximum_bytes);
     bind_kib(insert, 8, figures->demand_bytes);
-    sqlite3_bind_int64(insert, 9, (sqlite3_int64)MIN(figures->stalled_us, (uint64_t)G_MAXINT64));
+    sqlite3_bind_int64(insert, 9, (sqlite3_int64)MIN(figures->stalled_us, (uint64_t)STALLED_MOST_US));
     return finish_row(db, insert, error);
 }
 
@@ -153,12 +156,12 @@ gboolean history_buffer_add(HistoryBuffer *buffer, sqlite3 *db, HistoryStep *ste
 
 /* ---- averages */
 
-int64_t history_level_end(sqlite3 *db, guint level, GError **error)
+int64_t history_level_end(sqlite3 *db, guint level, int64_t before_s, GError **error)
 {
     GError *problem = NULL;
-    g_autofree char *sql =
-        g_strdup_printf("SELECT max(time_s) FROM history_host_%s", HISTORY_LEVEL[level].suffix);
-    g_autoptr(sqlite3_stmt) row = database_query(db, error, sql, "");
+    g_autofree char *sql = g_strdup_printf("SELECT max(time_s) FROM history_host_%s WHERE time_s < ?",
+                                           HISTORY_LEVEL[level].suffix);
+    g_autoptr(sqlite3_stmt) row = database_query(db, error, sql, "i", before_s);
     if (!row)
         return -1;
     if (database_step(db, row, &problem))
@@ -174,7 +177,7 @@ int64_t history_level_end(sqlite3 *db, guint level, GError **error)
 /* A coarse row is the mean of the fine ones, and the sum of what was lost. */
 static const char SERVER_MEANS[] =
     MEAN("balloon_kib") ", " MEAN("used_kib") ", " MEAN("resident_kib") ", " MEAN("target_kib") ", " MEAN(
-        "maximum_kib") ", " MEAN("demand_kib") ", sum(h.stalled_us)";
+        "maximum_kib") ", " MEAN("demand_kib") ", sum(min(h.stalled_us, " G_STRINGIFY(STALLED_MOST_US) "))";
 static const char HOST_MEANS[] = MEAN("committed_kib") ", " MEAN("pool_kib") ", " MEAN("slack_kib") ", " MEAN(
     "available_kib") ", " MEAN("pressure_centi");
 
@@ -206,7 +209,7 @@ static gboolean average_host(sqlite3 *db, guint level, int64_t from_s, int64_t t
 static gboolean average_level(sqlite3 *db, guint level, int64_t now_s, GError **error)
 {
     int64_t step_s = HISTORY_LEVEL[level].step_s;
-    int64_t from_s = history_level_end(db, level, error), to_s = now_s / step_s * step_s;
+    int64_t to_s = now_s / step_s * step_s, from_s = history_level_end(db, level, to_s, error);
     if (from_s < 0)
         return FALSE;
     if (from_s >= to_s)
@@ -227,8 +230,26 @@ static gboolean forget_level(sqlite3 *db, guint level, int64_t now_s, GError **e
     return database_exec(db, error, servers, "i", before_s) && database_exec(db, error, host, "i", before_s);
 }
 
+/* A clock that was ahead has averaged what it wrote, for times that are yet to come: these are averaged anew. One that is
+ * behind by more than a day is more likely wrong itself: nothing goes on its word. */
+static gboolean unaverage(sqlite3 *db, guint level, int64_t now_s, GError **error)
+{
+    const HistoryLevel *one = &HISTORY_LEVEL[level];
+    int64_t to_s = now_s / one->step_s * one->step_s, end_s = history_level_end(db, level, G_MAXINT64, error);
+    if (end_s < 0)
+        return FALSE;
+    if (end_s <= to_s || end_s - now_s > CLOCK_MOST_S)
+        return TRUE;
+    g_autofree char *servers = g_strdup_printf("DELETE FROM history_%s WHERE time_s >= ?", one->suffix);
+    g_autofree char *host = g_strdup_printf("DELETE FROM history_host_%s WHERE time_s >= ?", one->suffix);
+    return database_exec(db, error, servers, "i", to_s) && database_exec(db, error, host, "i", to_s);
+}
+
 gboolean history_tidy(sqlite3 *db, int64_t now_s, GError **error)
 {
+    for (guint level = 1; level < HISTORY_LEVELS; level++)
+        if (!unaverage(db, level, now_s, error))
+            return FALSE;
     for (guint level = 1; level < HISTORY_LEVELS; level++)
         if (!average_level(db, level, now_s, error))
             return FALSE;

@@ -165,7 +165,6 @@ class Trouble(unittest.TestCase):
         self.assert_served("b")
 
     def test_a_frozen_qemu_stops_nobody_else(self):
-        held = self.balloon("b")
         self.guests["b"].stop_process()
         try:
             server = self.wait_server("b", 30, state="unresponsive")
@@ -181,7 +180,6 @@ class Trouble(unittest.TestCase):
         finally:
             self.guests["b"].cont_process()
         server = self.wait_server("b", 40, state="running", hold=None)
-        self.assertLess(abs(self.balloon("b") - held), GUEST_BYTES)
         self.assert_true_size("b")
 
     def test_a_guest_without_driver_is_fixed(self):

@@ -12,6 +12,8 @@ typedef struct {
     Engine *engine;
     FakeBackend *fake;
     guint tick;
+    int64_t ticked_us,
+        longest_pause_us; /* between two turns of the loop: how busy the machine is with other things */
 } Rig;
 
 /* rig_begin: a pool of @pool_bytes and no engine yet, so that a test can change the options. */

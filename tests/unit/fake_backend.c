@@ -133,6 +133,8 @@ static void live(FakeGuest *guest, int64_t now_us, int64_t elapsed_us)
         return;
     uint64_t grows = (uint64_t)((double)guest->use_bytes_per_s * (double)elapsed_us / (double)SECOND_US);
     guest->used_bytes = towards(guest->used_bytes, grows > 0 ? guest->goal_bytes : guest->used_bytes, grows);
+    guest->cached_bytes +=
+        (uint64_t)((double)guest->cache_bytes_per_s * (double)elapsed_us / (double)SECOND_US);
     move_balloon(guest, elapsed_us);
     if (guest->seen_us != 0 && now_us >= guest->seen_us) {
         guest->seen_us = 0;

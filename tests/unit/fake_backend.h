@@ -31,7 +31,8 @@ typedef struct {
     /* What it does now. */
     uint64_t used_bytes;                  /* wants to; it gets what there is */
     uint64_t goal_bytes, use_bytes_per_s; /* ... and goes there at that speed, while the latter is not 0 */
-    uint64_t cached_bytes;                /* resident besides, as far as there is room */
+    uint64_t cached_bytes;                /* resident besides, as far as there is room ... */
+    uint64_t cache_bytes_per_s;           /* ... and grows at that speed */
     gboolean silent;                      /* sends no statistics */
     gboolean hangs;                       /* its QEMU answers nothing */
     gboolean still;                       /* what the engine last said of it */

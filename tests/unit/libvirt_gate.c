@@ -10,6 +10,7 @@
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_open = PTHREAD_COND_INITIALIZER;
 struct gate gate;
+static virConnectPtr dead;
 
 static void *next_of(const char *name)
 {
@@ -54,6 +55,13 @@ unsigned gate_count(const unsigned *counter)
     return value;
 }
 
+void gate_put(unsigned *counter, unsigned value)
+{
+    pthread_mutex_lock(&gate_lock);
+    *counter = value;
+    pthread_mutex_unlock(&gate_lock);
+}
+
 static void count_up(unsigned *counter)
 {
     pthread_mutex_lock(&gate_lock);
@@ -79,6 +87,14 @@ int virDomainMemoryStats(virDomainPtr domain, virDomainMemoryStatPtr stats, unsi
     int (*next)(virDomainPtr, virDomainMemoryStatPtr, unsigned int, unsigned int) =
         next_of("virDomainMemoryStats");
     pass(virDomainGetName(domain), FALSE);
+    pthread_mutex_lock(&gate_lock);
+    gate.live_paired += gate.live_now++ > 0;
+    unsigned ms = gate.live_ms;
+    pthread_mutex_unlock(&gate_lock);
+    g_usleep((gulong)ms * 1000);
+    pthread_mutex_lock(&gate_lock);
+    gate.live_now--;
+    pthread_mutex_unlock(&gate_lock);
     return next(domain, stats, n, flags);
 }
 
@@ -120,7 +136,25 @@ virConnectPtr virConnectOpen(const char *uri)
     pthread_mutex_lock(&gate_lock);
     gboolean refuse = gate.refuse_open;
     pthread_mutex_unlock(&gate_lock);
-    return next(refuse ? "qemu+unix:///system?socket=/nonexistent/socket" : uri);
+    virConnectPtr conn = next(refuse ? "qemu+unix:///system?socket=/nonexistent/socket" : uri);
+    pthread_mutex_lock(&gate_lock);
+    if (conn && gate.stillborn > 0) {
+        gate.stillborn--;
+        dead = conn;
+    } else if (conn == dead) {
+        dead = NULL; /* the same address once more */
+    }
+    pthread_mutex_unlock(&gate_lock);
+    return conn;
+}
+
+int virConnectIsAlive(virConnectPtr conn)
+{
+    int (*next)(virConnectPtr) = next_of("virConnectIsAlive");
+    pthread_mutex_lock(&gate_lock);
+    gboolean is_dead = conn == dead;
+    pthread_mutex_unlock(&gate_lock);
+    return is_dead ? 0 : next(conn);
 }
 
 int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **domains, unsigned int flags)

@@ -180,6 +180,22 @@ static void test_garbage(void)
     port_close(&port);
 }
 
+/* More than the machine had is not believed until it has more. */
+static void test_plugged(void)
+{
+    Port port;
+    port_open(&port);
+    agent_channel_set_maximum(port.channel, 900);
+    say(&port, GOOD "\n", sizeof GOOD);
+    turn_for(50);
+    g_assert_cmpuint(port.heard, ==, 0);
+    agent_channel_set_maximum(port.channel, 1000);
+    say(&port, GOOD "\n", sizeof GOOD);
+    turn_for(50);
+    g_assert_cmpuint(port.heard, ==, 1);
+    port_close(&port);
+}
+
 /* However much a guest says, 20 lines a second are taken, and the loop is left to others. */
 static void test_flood(void)
 {
@@ -271,6 +287,7 @@ int main(int argc, char **argv)
     g_test_add_func("/agent/line/counters", test_counters);
     g_test_add_func("/agent/channel/halves", test_halves);
     g_test_add_func("/agent/channel/garbage", test_garbage);
+    g_test_add_func("/agent/channel/plugged", test_plugged);
     g_test_add_func("/agent/channel/flood", test_flood);
     g_test_add_func("/agent/channel/again", test_again);
     g_test_add_func("/agent/channel/late", test_late);

@@ -38,16 +38,22 @@ static Store *open_well(const Place *place)
     return store;
 }
 
-static void append(Store *store, int64_t time_s, uint64_t mib)
+static void append_stalled(Store *store, int64_t time_s, uint64_t mib, uint64_t stalled_us)
 {
     HistoryStep *step = history_step_new(time_s);
     HistoryServer *server = g_new0(HistoryServer, 1);
     server->id = g_strdup("id-1");
     server->name = g_strdup("web-1");
-    server->figures = (HistoryFigures){.balloon_bytes = mib * MIB, .used_bytes = UINT64_MAX, .stalled_us = 5};
+    server->figures =
+        (HistoryFigures){.balloon_bytes = mib * MIB, .used_bytes = UINT64_MAX, .stalled_us = stalled_us};
     g_ptr_array_add(step->servers, server);
     step->host = (HistoryHost){.committed_bytes = mib * MIB, .pressure = 1.5};
     history_append(store, step);
+}
+
+static void append(Store *store, int64_t time_s, uint64_t mib)
+{
+    append_stalled(store, time_s, mib, 5);
 }
 
 static void on_answer(json_t *result, const GError *error, gpointer user_data)
@@ -110,6 +116,52 @@ static void test_levels(Place *place, gconstpointer data)
     store_free(store);
 }
 
+/* What a guest says it waited for does not keep others' history from being written, also where it is in the file already. */
+static void test_absurd_stall(Place *place, gconstpointer data)
+{
+    Store *store = open_well(place);
+    int64_t hour_s = g_get_real_time() / G_USEC_PER_SEC / 3600 * 3600 - 7200;
+    for (int64_t t = hour_s; t < hour_s + 1200; t += 10)
+        append_stalled(store, t, 100, G_MAXUINT64);
+    store_free(store);
+    sqlite3 *db = NULL;
+    g_assert_cmpint(sqlite3_open(place->file, &db), ==, SQLITE_OK);
+    g_assert_cmpint(
+        sqlite3_exec(db, "UPDATE history_10s SET stalled_us = 9223372036854775807", NULL, NULL, NULL), ==,
+        SQLITE_OK);
+    sqlite3_close(db);
+    store = open_well(place);
+    for (int64_t t = hour_s + 1200; t < hour_s + 3610; t += 10)
+        append(store, t, 100);
+    HistoryQuery since = {.server_id = "id-1", .from_s = hour_s + 900, .to_s = hour_s + 3600, .points = 9};
+    g_autoptr(json_t) found = ask(store, &since);
+    json_t *points = json_object_get(found, "points");
+    g_assert_cmpint(json_integer_value(json_object_get(found, "step_seconds")), ==, 300);
+    g_assert_cmpuint(json_array_size(points), ==, 9);
+    g_assert_cmpint(at(points, 0, "stalled_us"), >, 300 * (json_int_t)G_USEC_PER_SEC);
+    g_assert_cmpint(at(points, 8, "stalled_us"), ==, 30 * 5);
+    store_free(store);
+}
+
+/* A clock that was 40 minutes ahead: what was written meanwhile is averaged anew once these times have really come. */
+static void test_clock_was_ahead(Place *place, gconstpointer data)
+{
+    Store *store = open_well(place);
+    int64_t hour_s = g_get_real_time() / G_USEC_PER_SEC / 3600 * 3600 - 7200;
+    for (int64_t t = hour_s + 2400; t < hour_s + 3610; t += 10)
+        append(store, t, 700);
+    for (int64_t t = hour_s; t < hour_s + 3610; t += 10)
+        append(store, t, 100);
+    HistoryQuery query = {.server_id = "id-1", .from_s = hour_s, .to_s = hour_s + 3600, .points = 12};
+    g_autoptr(json_t) found = ask(store, &query);
+    json_t *points = json_object_get(found, "points");
+    g_assert_cmpint(json_integer_value(json_object_get(found, "step_seconds")), ==, 300);
+    g_assert_cmpuint(json_array_size(points), ==, 12);
+    for (gsize i = 0; i < 12; i++)
+        g_assert_cmpint(at(points, i, "balloon_bytes"), ==, 100 * (json_int_t)MIB);
+    store_free(store);
+}
+
 /* A question that is still on its way when the store goes is answered, too; and what was not yet due is written. */
 static void on_any(json_t *result, const GError *error, gpointer user_data)
 {
@@ -165,6 +217,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/history/levels", Place, NULL, begin, test_levels, end);
+    g_test_add("/history/absurd-stall", Place, NULL, begin, test_absurd_stall, end);
+    g_test_add("/history/clock-was-ahead", Place, NULL, begin, test_clock_was_ahead, end);
     g_test_add("/history/closing", Place, NULL, begin, test_closing, end);
     g_test_add("/history/first-schema", Place, NULL, begin, test_first_schema, end);
     return g_test_run();

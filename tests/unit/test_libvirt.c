@@ -354,6 +354,36 @@ static void test_glance(void)
     rig_end(&rig);
 }
 
+/* Two are asked at a time, to the last. */
+static void test_glance_width(void)
+{
+    Rig rig;
+    rig_begin(&rig);
+    UNTIL(strstr(rig.events->str, "connected"));
+    for (int i = 0; i < 5; i++) {
+        g_autofree char *name = g_strdup_printf("one-%d", i);
+        add_domain(&rig, name);
+    }
+    connect_and_look(&rig);
+    look_at_all(&rig);
+    for (int i = 0; i < 5; i++) {
+        g_autofree char *name = g_strdup_printf("one-%d", i);
+        g_autofree char *id = g_strdup(server(&rig, name)->id);
+        set_target(&rig, id, 256 * MIB);
+    }
+    unsigned bulk, paired;
+    do {
+        look_at_all(&rig);
+        bulk = gate_count(&gate.bulk_calls);
+        paired = gate_count(&gate.live_paired);
+        gate_put(&gate.live_ms, 15);
+        look(&rig);
+        gate_put(&gate.live_ms, 0);
+    } while (gate_count(&gate.bulk_calls) != bulk);
+    g_assert_cmpuint(gate_count(&gate.live_paired) - paired, >=, 3);
+    rig_end(&rig);
+}
+
 static gboolean only_test_answers(const Rig *rig)
 {
     for (guint i = 0; i < rig->servers->len; i++) {
@@ -523,6 +553,24 @@ static void test_connection_comes_later(void)
     rig_end(&rig);
 }
 
+/* Nobody is told of a connection that closes while it is being opened. */
+static void test_stillborn_connection(void)
+{
+    LibvirtBackendOptions options = {.uri = "test:///default", .deadline_us = DEADLINE_US};
+    Rig rig;
+    gate_put(&gate.stillborn, 1);
+    rig = (Rig){.backend = libvirt_backend_new(&options), .events = g_string_new(NULL)};
+    rig.backend->on_event = on_event;
+    rig.backend->on_event_data = &rig;
+    UNTIL(gate_count(&gate.stillborn) == 0);
+    rig.conn = virConnectOpen("test:///default");
+    UNTIL(strstr(rig.events->str, "disconnected "));
+    UNTIL(strstr(rig.events->str, " connected"));
+    look(&rig);
+    g_assert_no_error(rig.error);
+    rig_end(&rig);
+}
+
 static void test_freed_while_busy(void)
 {
     Rig rig;
@@ -556,6 +604,7 @@ int main(int argc, char **argv)
     g_test_add_func("/libvirt/hung-server", test_hung_server);
     g_test_add_func("/libvirt/lists-on-news", test_lists_on_news);
     g_test_add_func("/libvirt/glance", test_glance);
+    g_test_add_func("/libvirt/glance-width", test_glance_width);
     g_test_add_func("/libvirt/many-hung", test_many_hung);
     g_test_add_func("/libvirt/hung-from-the-start", test_hung_from_the_start);
     g_test_add_func("/libvirt/target-deadline", test_target_deadline);
@@ -564,6 +613,7 @@ int main(int argc, char **argv)
     g_test_add_func("/libvirt/read-only", test_read_only);
     g_test_add_func("/libvirt/daemon-hung", test_daemon_hung);
     g_test_add_func("/libvirt/connection-comes-later", test_connection_comes_later);
+    g_test_add_func("/libvirt/stillborn-connection", test_stillborn_connection);
     g_test_add_func("/libvirt/freed-while-busy", test_freed_while_busy);
     return g_test_run();
 }

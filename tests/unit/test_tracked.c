@@ -400,6 +400,21 @@ static void test_agent_pairing(Desk *desk, gconstpointer data)
     g_assert_false(look(desk, 100 * MS)->booted); /* an agent is no driver */
 }
 
+/* Nobody waits for longer than time goes by, whatever it says and in however many boots. */
+static void test_agent_stall_is_bounded(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    int64_t first_us = desk->now_us;
+    for (unsigned boot = 0; boot < 20; boot++) {
+        AgentSample said = claim(GIB, boot == 0 ? 0 : G_MAXINT64);
+        g_snprintf(said.boot, sizeof said.boot, "boot-%u", boot);
+        tracked_hear(desk->tracked, &said, desk->now_us);
+        look(desk, 100 * MS);
+    }
+    g_assert_cmpuint(desk->tracked->stalled_us, >=, 1900 * MS);
+    g_assert_cmpuint(desk->tracked->stalled_us, <=, (uint64_t)(desk->now_us - first_us + S));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -410,6 +425,7 @@ int main(int argc, char **argv)
     ADD("sample/unresponsive", test_unresponsive);
     ADD("agent/newest", test_agent);
     ADD("agent/pairing", test_agent_pairing);
+    ADD("agent/stall-is-bounded", test_agent_stall_is_bounded);
     ADD("boot/no-driver", test_no_driver);
     ADD("boot/grace-stands-still", test_grace_stands_still);
     ADD("boot/clock-set-back", test_clock_set_back);
