@@ -235,6 +235,7 @@ static void test_observe_mode_grants_nothing(void)
     rig_pass(200);
     g_assert_null(find_entry(rig, is_burst));
     g_assert_cmpuint(FAKE(rig->fake, burst.needy->targets_asked), ==, 0);
+    g_assert_false(engine_can_ask(rig->engine, rig_server(rig, "needy")));
     rig_end(rig);
 }
 
