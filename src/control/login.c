@@ -61,10 +61,21 @@ static void finish(Task *task, const GError *error)
     task_free(task);
 }
 
+/* It may have been changed while it was being compared: what the old one was good for ended with that. */
+static gboolean is_still(const Task *task)
+{
+    g_autoptr(GError) error = NULL;
+    char *hash = store_account_password(task->login->store, task->account, &error);
+    gboolean same = !error && g_strcmp0(hash, task->hash) == 0;
+    secret_free(hash);
+    return same;
+}
+
 static void settle_check(Task *task)
 {
     Login *login = task->login;
     int64_t now_us = g_get_monotonic_time();
+    task->matches = task->matches && is_still(task);
     if (task->matches) {
         limiter_succeeded(login->limiter, task->account, task->source, now_us);
         finish(task, NULL);

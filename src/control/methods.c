@@ -207,11 +207,27 @@ gboolean call_text(const Call *call, const char *name, gboolean required, gsize 
     return FALSE;
 }
 
+/* Each is written to disk while all wait, and kept: who changes things without end, in a program gone wrong, is stopped. */
+static gboolean may_change_more(const Call *call, GError **error)
+{
+    guint left;
+    if (!call->row->changes || !call->context->changes || call->caller->role == ROLE_NONE ||
+        call_is_operator(call) ||
+        refusals_take(call->context->changes, call->caller->account, g_get_monotonic_time(), &left) ==
+            REFUSAL_WRITE)
+        return TRUE;
+    g_set_error(error, AEROSTAT_ERROR, AEROSTAT_ERROR_RATE_LIMITED,
+                "more than %d changes in a minute; try again in a minute", REFUSALS_A_MINUTE);
+    if (error)
+        error_set_retry_after(*error, 60);
+    return FALSE;
+}
+
 static json_t *run(Call *call, GError **error)
 {
     g_autoptr(GError) problem = NULL;
     json_t *result = NULL;
-    if (may_call(call, &problem) && find_server(call, &problem))
+    if (may_call(call, &problem) && find_server(call, &problem) && may_change_more(call, &problem))
         result = call->row->method(call, &problem);
     if (problem) {
         audit_refusal(call, problem);

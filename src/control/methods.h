@@ -11,6 +11,7 @@ typedef struct {
     struct Login *login;       /* (nullable) login.h */
     struct Manage *manage;     /* (nullable) manage/manage.h */
     struct Refusals *refusals; /* (nullable: all are written) refusals.h */
+    struct Refusals *changes;  /* (nullable: no limit) the same count of what owners have changed */
 } MethodsContext;
 
 /* methods_dispatch: a ControlDispatch; @user_data is a MethodsContext *. */

@@ -179,6 +179,8 @@ static json_t *method_set(Call *call, GError **error)
         return NULL;
     g_autofree char *before = settings_text(&tracked->settings), *after = settings_text(&settings);
     AuditEntry audit = call_audit(call, tracked->latest->name, before, after);
+    if (g_str_equal(before, after)) /* nothing to write down, or to tell anybody */
+        return json_of_server(call->engine, tracked);
     if (!engine_set_settings(call->engine, tracked, &settings, &audit, error))
         return NULL;
     return json_of_server(call->engine, tracked);

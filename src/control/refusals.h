@@ -1,4 +1,5 @@
-/* Refusals: how many of each caller's are written into the audit. Pure bookkeeping: time is an argument, memory is bounded. */
+/* Refusals: how many of each caller's are written into the audit; the same count keeps owners from changing things without end.
+ * Pure bookkeeping: time is an argument, memory is bounded. */
 #pragma once
 #include <stdint.h>
 #include <glib.h>

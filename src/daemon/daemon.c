@@ -134,11 +134,12 @@ static gboolean serve(const Config *config, const char *config_path, GError **er
         .config = config, .store = store, .promises = promises, .mode = starting_mode(config, store)};
     engine = engine_new(&options);
     /* What waits in the login for a hash is refused at the end, and that is still counted. */
-    g_autoptr(Refusals) refusals = refusals_new();
+    g_autoptr(Refusals) refusals = refusals_new(), changes = refusals_new();
     g_autoptr(Login) login = login_new(store);
     methods.store = store;
     methods.login = login;
     methods.refusals = refusals;
+    methods.changes = changes;
     methods.engine = engine;
     g_autoptr(MethodsPublisher) publisher = methods_publisher_new(engine, control);
     add_backends(engine, config);

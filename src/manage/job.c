@@ -157,12 +157,12 @@ static void end(Job *job, gboolean done)
 
 /* ---- forwards */
 
-static void begin_step(Job *job)
+/* Not before it is written down, so that a daemon that goes on knows what may have been done. */
+static void enter_step(Job *job)
 {
     const JobStep *step = &job->recipe->steps[job->step];
     g_autoptr(GError) error = NULL;
     job->serial++;
-    job->step_began_us = g_get_monotonic_time();
     job->operation->step = (g_free(job->operation->step), g_strdup(step->name));
     job->operation->progress_permille = MAX(job->operation->progress_permille, step->progress_permille);
     gboolean saved = job_save(job, &error);
@@ -175,6 +175,12 @@ static void begin_step(Job *job)
         job_tell(job, g_strdup_printf("(It could not be written down: %s)", error->message));
     manage_tell(job->manage, job->operation);
     step->begin(job);
+}
+
+static void begin_step(Job *job)
+{
+    job->step_began_us = g_get_monotonic_time();
+    enter_step(job);
 }
 
 static void go_to(Job *job, guint step)
@@ -375,7 +381,10 @@ void job_tick(Job *job, int64_t now_us)
         if (now_us < job->again_us)
             return;
         job->again_us = 0;
-        (job->undoing ? step->undo : step->begin)(job);
+        if (job->undoing)
+            step->undo(job);
+        else
+            enter_step(job);
     } else if (job->undoing) {
         tick_back(job, step, now_us);
     } else {

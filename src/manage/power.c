@@ -61,12 +61,23 @@ static int64_t patience_us(const Job *job)
     return (int64_t)job_get_bytes(job, "patience_s") * SECOND_US;
 }
 
+/* A guest that has been asked, or may have been, has its time: what is to be told then is up to shutdown_poll(). */
+static gboolean may_have_heard(Job *job, const GError *error)
+{
+    return job_get(job, "heard") || g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE) ||
+           g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
+}
+
 static void pressed(Backend *backend, const char *id, const GError *error, gpointer user_data)
 {
     Job *job = job_held(user_data);
-    if (!job || !error)
+    if (!job)
         return;
-    if (g_str_equal(job_operation(job)->kind, "restart")) {
+    if (!error) {
+        job_set(job, "heard", "yes");
+    } else if (may_have_heard(job, error)) {
+        job_text(job, g_strdup_printf("%s: %s; it is asked again.", job_name(job), error->message));
+    } else if (g_str_equal(job_operation(job)->kind, "restart")) {
         job_tell(job, g_strdup_printf("It could not be asked to shut down (%s).", error->message));
         job_next(job); /* it will be stopped */
     } else {
@@ -94,8 +105,18 @@ static void shutdown_begin(Job *job)
     press(job, tracked);
 }
 
+/* A transient server is gone once it is off. */
+static gboolean is_gone(const Job *job)
+{
+    return !job_server(job) && !g_str_equal(job_operation(job)->kind, "restart");
+}
+
 static void shutdown_poll(Job *job)
 {
+    if (is_gone(job)) {
+        job_next(job);
+        return;
+    }
     Tracked *tracked = server_of(job);
     if (!tracked)
         return;
@@ -146,6 +167,10 @@ static void stop_begin(Job *job)
 
 static void stop_poll(Job *job)
 {
+    if (is_gone(job)) {
+        job_next(job);
+        return;
+    }
     Tracked *tracked = server_of(job);
     if (tracked && is_off(tracked))
         job_next(job);

@@ -23,8 +23,8 @@ typedef struct {
 #define HISTORY_LEVELS 3
 extern const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS];
 
-/* history_tidy: averages what is complete into the coarser tables, forgets what is too old. */
-gboolean history_tidy(sqlite3 *db, int64_t now_s, GError **error);
+/* history_tidy: averages what is complete into the coarser tables; @forget: forgets what is too old. */
+gboolean history_tidy(sqlite3 *db, int64_t now_s, gboolean forget, GError **error);
 /* history_level_end: up to where a level is filled before @before_s, in Unix seconds; 0: not at all. -1 with an error. What a
  * clock that was ahead has left behind that does not count. */
 int64_t history_level_end(sqlite3 *db, guint level, int64_t before_s, GError **error);

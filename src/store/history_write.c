@@ -11,6 +11,8 @@
 /* Longer than any row lasts, and so little that no sum of them overflows: SQLite refuses one that does, and all history with it. */
 #define STALLED_MOST_US 1000000000000
 #define CLOCK_MOST_S    DAY_S
+/* What a clock says that has leapt, or that nobody has watched before, is no reason yet to forget anything. */
+#define STEADY_S 3600
 
 const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS] = {
     {"10s", 10, DAY_S},
@@ -21,6 +23,7 @@ const HistoryLevel HISTORY_LEVEL[HISTORY_LEVELS] = {
 struct HistoryBuffer {
     GQueue steps; /* HistoryStep, oldest first */
     int64_t tidied_s;
+    int64_t newest_s, steady_s; /* of the newest step; and of the first one since the clock has not leapt */
 };
 
 HistoryBuffer *history_buffer_new(void)
@@ -125,7 +128,7 @@ static gboolean write_all(HistoryBuffer *buffer, sqlite3 *db, GError **error)
     /* Every five minutes a few hundred rows become one each; that needs no clock but the steps' own. */
     gboolean tidy = newest_s / HISTORY_LEVEL[1].step_s != buffer->tidied_s / HISTORY_LEVEL[1].step_s;
     if (ok && tidy)
-        ok = history_tidy(db, newest_s, error);
+        ok = history_tidy(db, newest_s, newest_s - buffer->steady_s >= STEADY_S, error);
     ok = ok && database_run(db, "COMMIT", error);
     if (!ok)
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
@@ -146,6 +149,9 @@ gboolean history_buffer_flush(HistoryBuffer *buffer, sqlite3 *db, GError **error
 
 gboolean history_buffer_add(HistoryBuffer *buffer, sqlite3 *db, HistoryStep *step, GError **error)
 {
+    if (ABS(step->time_s - buffer->newest_s) > CLOCK_MOST_S)
+        buffer->steady_s = step->time_s;
+    buffer->newest_s = step->time_s;
     g_queue_push_tail(&buffer->steps, step);
     while (g_queue_get_length(&buffer->steps) > STEPS_MAX)
         history_step_free(g_queue_pop_head(&buffer->steps));
@@ -245,7 +251,7 @@ static gboolean unaverage(sqlite3 *db, guint level, int64_t now_s, GError **erro
     return database_exec(db, error, servers, "i", to_s) && database_exec(db, error, host, "i", to_s);
 }
 
-gboolean history_tidy(sqlite3 *db, int64_t now_s, GError **error)
+gboolean history_tidy(sqlite3 *db, int64_t now_s, gboolean forget, GError **error)
 {
     for (guint level = 1; level < HISTORY_LEVELS; level++)
         if (!unaverage(db, level, now_s, error))
@@ -253,7 +259,7 @@ gboolean history_tidy(sqlite3 *db, int64_t now_s, GError **error)
     for (guint level = 1; level < HISTORY_LEVELS; level++)
         if (!average_level(db, level, now_s, error))
             return FALSE;
-    for (guint level = 0; level < HISTORY_LEVELS; level++)
+    for (guint level = 0; forget && level < HISTORY_LEVELS; level++)
         if (!forget_level(db, level, now_s, error))
             return FALSE;
     return TRUE;

@@ -32,9 +32,11 @@ struct Feed {
     char *account;
     WebLink *link;
     gboolean subscribed;
+    guint64 call;       /* asking for that; 0 = none */
     guint retry;        /* a timer */
     GPtrArray *streams; /* Stream, borrowed */
-    Stream *subscriber; /* the one of them whose session or token the subscription stands on */
+    Stream *
+        subscriber; /* the one of them whose session or token the subscription stands on; NULL: nobody's yet */
 };
 
 struct WebEvents {
@@ -107,18 +109,27 @@ static void retire(Feed *feed)
 
 static void subscribe(Feed *feed);
 
-/* Leaves its feed; the last one out ends the subscription. The daemon tells nothing more to a session that has ended, so
- * another one's has to stand in. */
-static void leave(Stream *stream)
+/* Out of its feed; the last one out ends the subscription. TRUE when another one's session has to stand in for it: the daemon
+ * tells nothing more to one that has ended. */
+static gboolean detach(Stream *stream)
 {
     Feed *feed = stream->feed;
     stream->feed = NULL;
     if (!feed)
-        return;
+        return FALSE;
     g_ptr_array_remove_fast(feed->streams, stream);
+    gboolean stood = feed->subscriber == stream;
+    if (stood)
+        feed->subscriber = NULL;
     if (feed->streams->len == 0)
         retire(feed);
-    else if (feed->subscriber == stream)
+    return stood && feed->streams->len > 0;
+}
+
+static void leave(Stream *stream)
+{
+    Feed *feed = stream->feed;
+    if (detach(stream))
         subscribe(feed);
 }
 
@@ -134,7 +145,7 @@ static void stream_free(gpointer data)
     g_free(stream);
 }
 
-static void end_stream(Stream *stream, const char *why)
+static void say_end(Stream *stream, const char *why)
 {
     g_autoptr(json_t) reason = json_pack("{s:s}", "reason", why);
     g_autofree char *data = json_dumps(reason, JSON_COMPACT);
@@ -142,6 +153,11 @@ static void end_stream(Stream *stream, const char *why)
     send_to(stream, bytes);
     if (stream->stream)
         http_stream_end(stream->stream);
+}
+
+static void end_stream(Stream *stream, const char *why)
+{
+    say_end(stream, why);
     leave(stream);
 }
 
@@ -166,6 +182,7 @@ static gboolean on_retry(gpointer user_data)
 static void on_subscribed(const WebAnswer *answer, gpointer user_data)
 {
     Feed *feed = user_data;
+    feed->call = 0;
     if (answer->result) {
         feed->subscribed = TRUE;
         broadcast(feed, "online", "{}");
@@ -178,11 +195,14 @@ static void on_subscribed(const WebAnswer *answer, gpointer user_data)
 
 static void subscribe(Feed *feed)
 {
+    /* What an earlier subscriber's session comes to is nothing against this one's. */
+    web_link_cancel(feed->link, feed->call);
+    feed->call = 0;
     feed->subscriber = feed->streams->len > 0 ? feed->streams->pdata[0] : NULL;
     if (!feed->subscriber || !web_link_connected(feed->link))
         return; /* retired, or it is asked again once there is a connection */
     WebCredential credential = credential_of(feed->subscriber);
-    web_link_call(feed->link, "events", NULL, &credential, CALL_TIMEOUT_MS, on_subscribed, feed);
+    feed->call = web_link_call(feed->link, "events", NULL, &credential, CALL_TIMEOUT_MS, on_subscribed, feed);
 }
 
 static void on_link(gboolean connected, gpointer user_data)
@@ -353,8 +373,15 @@ void web_events_end_session(WebEvents *events, const char *session)
     gpointer value;
     g_hash_table_iter_init(&iter, events->streams);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (g_strcmp0(((Stream *)value)->session, session) == 0)
-            end_stream(value, "logged out");
+        if (g_strcmp0(((Stream *)value)->session, session) == 0) {
+            say_end(value, "logged out");
+            detach(value);
+        }
+    /* Only now: one of those that end would not do. */
+    g_hash_table_iter_init(&iter, events->feeds);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (!((Feed *)value)->subscriber)
+            subscribe(value);
 }
 
 WebEvents *web_events_new(WebLink *link, const char *socket_path)

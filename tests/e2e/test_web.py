@@ -405,8 +405,11 @@ class Interface(unittest.TestCase):
 
     def test_a_stream_outlives_another_session_of_its_account(self):
         first, second = (self.web.log_in("alice", self.passwords["alice"]) for _ in range(2))
-        gone = threading.Thread(target=self.listen, args=(first, 30, lambda events: events and events[-1][0] == "end"))
-        gone.start()
+        # Two tabs of the first: neither may stand in for the other.
+        gone = [threading.Thread(target=self.listen, args=(first, 30, lambda events: events and events[-1][0] == "end"))
+                for _ in range(2)]
+        for one in gone:
+            one.start()
         time.sleep(1)
         changed = []
 
@@ -422,7 +425,8 @@ class Interface(unittest.TestCase):
             return changed and any(kind == "server" and '"weight": 321' in json.dumps(data) for kind, data in events)
         events = self.listen(second, 20, heard)
         timer.join()
-        gone.join()
+        for one in gone:
+            one.join()
         self.assertTrue(heard(events), events[-3:])
 
     def test_the_daemon_goes_and_comes_back(self):

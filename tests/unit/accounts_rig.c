@@ -29,10 +29,12 @@ void house_begin(House *house, gconstpointer data)
     rig_start(&house->rig, NULL);
     house->login = login_new(house->store);
     house->refusals = refusals_new();
+    house->changes = refusals_new();
     house->context = (MethodsContext){.engine = house->rig.engine,
                                       .store = house->store,
                                       .login = house->login,
-                                      .refusals = house->refusals};
+                                      .refusals = house->refusals,
+                                      .changes = house->changes};
     house->server = control_server_new(house->path, NULL, methods_dispatch, &house->context, NULL);
     house->publisher = methods_publisher_new(house->rig.engine, house->server);
     RIG_UNTIL(engine_servers(house->rig.engine)->len == 2 && engine_host(house->rig.engine)->beats > 1);
@@ -58,6 +60,7 @@ void house_end(House *house, gconstpointer data)
     rig_end(&house->rig);
     login_free(house->login);
     refusals_free(house->refusals);
+    refusals_free(house->changes);
     store_free(house->store);
     remove_all(house->state);
     remove_all(house->folder);

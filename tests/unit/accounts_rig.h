@@ -15,7 +15,7 @@ typedef struct {
     char *folder, *path, *state;
     Store *store;
     Login *login;
-    Refusals *refusals;
+    Refusals *refusals, *changes;
     ControlServer *server;
     MethodsPublisher *publisher;
     MethodsContext context;

@@ -35,10 +35,12 @@ static gboolean goes(Backend *backend, const char *what, const char *id, Backend
         lose(power, done, user_data);
         return FALSE;
     }
-    if (!is_among(power->fails, what))
+    gboolean away = is_among(power->away, what);
+    if (!away && !is_among(power->fails, what))
         return TRUE;
     g_autoptr(GError) error =
-        g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED, "the test lets %s fail", what);
+        g_error_new(AEROSTAT_ERROR, away ? AEROSTAT_ERROR_UNAVAILABLE : AEROSTAT_ERROR_FAILED,
+                    "the test lets %s fail", what);
     done(backend, id, error, user_data);
     return FALSE;
 }

@@ -10,6 +10,7 @@ typedef struct {
     FakeBackend *fake;
     GString *log;      /* "stop:web-1-id configure:web-1-id on ..." */
     const char *fails; /* (nullable) these are refused, a space between them, as often as they are asked */
+    const char *away;  /* (nullable) these are refused as if the hypervisor were away */
     const char *loses; /* (nullable) these are not done, and answered only when all is over */
     GPtrArray *lost;
     gboolean autostart; /* of the last that was created */

@@ -64,6 +64,30 @@ static void test_passwords(House *house, gconstpointer data)
               "no account");
 }
 
+/* A login that is being compared while the password changes is one with the old password. */
+static void test_login_beside_a_change(House *house, gconstpointer data)
+{
+    add_user(house, "alice", "owner");
+    int other = dial(house);
+    g_autoptr(GString) in = g_string_new(NULL);
+    say(other, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"user_password\",\"params\":"
+               "{\"name\":\"alice\",\"password\":\"a new horse\"}}\n");
+    say(other, "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"login\",\"params\":"
+               "{\"user\":\"alice\",\"password\":\"" PASSWORD "\"}}\n");
+    json_t *answers[3] = {NULL};
+    while (!answers[1] || !answers[2]) {
+        json_t *answer = NULL;
+        RIG_UNTIL((answer = hear_one(in, other)) != NULL);
+        answers[json_integer_value(json_object_get(answer, "id"))] = answer;
+    }
+    g_assert_nonnull(json_object_get(answers[1], "result"));
+    g_assert_cmpstr(kind_of(answers[2]), ==, "unauthenticated");
+    json_decref(answers[1]);
+    json_decref(answers[2]);
+    json_decref(ask_well(house, NULL, "login", "{\"user\":\"alice\",\"password\":\"a new horse\"}"));
+    close(other);
+}
+
 static void test_accounts(House *house, gconstpointer data)
 {
     add_user(house, "alice", "owner");
@@ -393,6 +417,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("login", test_login);
     ADD("passwords", test_passwords);
+    ADD("login-beside-a-change", test_login_beside_a_change);
     ADD("accounts", test_accounts);
     ADD("tokens", test_tokens);
     ADD("every-method", test_every_method);

@@ -81,6 +81,23 @@ static void test_refusals_without_end(House *house, gconstpointer data)
     g_assert_cmpuint(count_refusals(house, "alice", ""), ==, REFUSALS_A_MINUTE + 1);
 }
 
+/* Nobody's program changes things without end; what changes nothing is not even written down. */
+static void test_changes_without_end(House *house, gconstpointer data)
+{
+    static const char *const sets[] = {"{\"name\":\"" MINE "\",\"ballooning_enabled\":false}",
+                                       "{\"name\":\"" MINE "\",\"ballooning_enabled\":true}"};
+    g_autofree char *token = owner_token(house);
+    g_autoptr(json_t) before = ask_well(house, token, "set", sets[1]);
+    g_autoptr(json_t) same = ask_well(house, token, "set", sets[1]);
+    g_assert_cmpint(json_integer_value(json_object_get(before, "revision")), ==,
+                    json_integer_value(json_object_get(same, "revision")));
+    for (guint i = 2; i < REFUSALS_A_MINUTE; i++)
+        json_decref(ask_well(house, token, "set", sets[i % 2]));
+    ask_badly(house, token, "set", sets[1], "rate-limited", "more than 60 changes in a minute");
+    json_decref(ask_well(house, token, "show", "{\"name\":\"" MINE "\"}"));
+    json_decref(ask_well(house, NULL, "set", sets[1])); /* an operator's scripts have more to do */
+}
+
 /* A thousand wrong passwords from one address do not keep anybody else out; from there nobody gets in for a while. */
 static void test_flood(House *house, gconstpointer data)
 {
@@ -214,6 +231,7 @@ int main(int argc, char **argv)
     ADD("password-and-tokens", test_password_and_tokens);
     ADD("too-many-tokens", test_too_many_tokens);
     ADD("refusals-without-end", test_refusals_without_end);
+    ADD("changes-without-end", test_changes_without_end);
     ADD("flood", test_flood);
     ADD("ipv6-source", test_ipv6_source);
     g_test_add_func("/accounts-limits/limiter", test_limiter);

@@ -162,6 +162,30 @@ static void test_clock_was_ahead(Place *place, gconstpointer data)
     store_free(store);
 }
 
+/* A clock that is set years ahead for a moment: nothing is forgotten on its word. */
+static void test_clock_leaps(Place *place, gconstpointer data)
+{
+    Store *store = open_well(place);
+    int64_t hour_s = g_get_real_time() / G_USEC_PER_SEC / 3600 * 3600 - 7200,
+            years_s = 5 * 365 * INT64_C(86400);
+    for (int64_t t = hour_s; t < hour_s + 5400; t += 10)
+        append(store, t, 100);
+    for (int64_t t = hour_s; t < hour_s + 600; t += 10)
+        append(store, years_s + t, 700);
+    for (int64_t t = hour_s + 5400; t < hour_s + 7210; t += 10)
+        append(store, t, 100);
+    HistoryQuery fine = {.server_id = "id-1", .from_s = hour_s, .to_s = hour_s + 600, .points = 60};
+    g_autoptr(json_t) tens = ask(store, &fine);
+    g_assert_cmpuint(json_array_size(json_object_get(tens, "points")), ==, 60);
+    HistoryQuery coarse = {.server_id = "id-1", .from_s = hour_s, .to_s = hour_s + 7200, .points = 2};
+    g_autoptr(json_t) hours = ask(store, &coarse);
+    json_t *points = json_object_get(hours, "points");
+    g_assert_cmpint(json_integer_value(json_object_get(hours, "step_seconds")), ==, 3600);
+    g_assert_cmpuint(json_array_size(points), ==, 2);
+    g_assert_cmpint(at(points, 1, "balloon_bytes"), ==, 100 * (json_int_t)MIB);
+    store_free(store);
+}
+
 /* A question that is still on its way when the store goes is answered, too; and what was not yet due is written. */
 static void on_any(json_t *result, const GError *error, gpointer user_data)
 {
@@ -219,6 +243,7 @@ int main(int argc, char **argv)
     g_test_add("/history/levels", Place, NULL, begin, test_levels, end);
     g_test_add("/history/absurd-stall", Place, NULL, begin, test_absurd_stall, end);
     g_test_add("/history/clock-was-ahead", Place, NULL, begin, test_clock_was_ahead, end);
+    g_test_add("/history/clock-leaps", Place, NULL, begin, test_clock_leaps, end);
     g_test_add("/history/closing", Place, NULL, begin, test_closing, end);
     g_test_add("/history/first-schema", Place, NULL, begin, test_first_schema, end);
     return g_test_run();

@@ -1,6 +1,7 @@
 /* Operations that get no further, are found by the next daemon, or by one after the host was booted. */
 #include <string.h>
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 #include "base/error.h"
 #include "engine/reservation.h"
 #include "engine_rig.h"
@@ -233,6 +234,49 @@ static void test_no_room_to_take_it_back(House *house, gconstpointer data)
     g_assert_true(runs(house));
 }
 
+/* A hypervisor that is away for a moment is no reason to end a guest that was given time. */
+static void test_press_that_is_not_heard(House *house, gconstpointer data)
+{
+    house->power->away = "shutdown";
+    begin_power(house, ACTION_RESTART);
+    RIG_UNTIL(fake_power_times(house->power, "shutdown:" ID) > 0);
+    rig_pass(1500);
+    g_assert_true(is_in(house, "shutdown"));
+    g_assert_cmpuint(fake_power_times(house->power, "stop:" ID), ==, 0);
+    g_assert_true(runs(house));
+    fake_stop(house->rig.fake, house->web);
+    check_ended(house, "done", "was restarted");
+}
+
+/* One that is defined nowhere is gone once it is off. */
+static void test_transient_is_stopped(House *house, gconstpointer data)
+{
+    house->power->loses = "stop";
+    begin_power(house, ACTION_STOP);
+    RIG_UNTIL(fake_power_times(house->power, "stop:" ID) > 0);
+    FAKE(house->rig.fake, house->web->gone = TRUE);
+    check_ended(house, "done", "is off");
+}
+
+/* Nothing is begun that could not be written down, however often it is tried. */
+static void test_nothing_goes_unwritten(House *house, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(house->state, "aerostat.db", NULL);
+    sqlite3 *other = NULL;
+    begin_reinstall(house);
+    RIG_UNTIL(fake_power_times(house->power, "shutdown:" ID) > 0);
+    g_assert_cmpint(sqlite3_open(path, &other), ==, SQLITE_OK);
+    sqlite3_busy_timeout(other, 10000);
+    g_assert_cmpint(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), ==, SQLITE_OK);
+    fake_stop(house->rig.fake, house->web);
+    rig_pass(6000);
+    g_assert_cmpuint(fake_power_times(house->power, "set_aside:" ID), ==, 0);
+    g_assert_cmpint(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), ==, SQLITE_OK);
+    sqlite3_close(other);
+    RIG_UNTIL(fake_power_times(house->power, "set_aside:" ID) > 0);
+    RIG_UNTIL(has_ended(house));
+}
+
 /* ---- the host was booted */
 
 static void leave_it_to_the_next_boot(House *house, PowerAction action, const char *loses, const char *sent)
@@ -411,6 +455,9 @@ int main(int argc, char **argv)
     ADD("back/still-aside", test_old_one_stays_aside);
     ADD("back/late-shutdown", test_late_shutdown);
     ADD("back/no-room", test_no_room_to_take_it_back);
+    ADD("press-that-is-not-heard", test_press_that_is_not_heard);
+    ADD("transient-is-stopped", test_transient_is_stopped);
+    ADD("nothing-goes-unwritten", test_nothing_goes_unwritten);
     ADD("boot/stop-is-over", test_stop_is_over);
     ADD("boot/stop-goes-on", test_stop_goes_on);
     ADD("boot/restart-starts", test_restart_starts);
