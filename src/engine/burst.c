@@ -4,6 +4,7 @@
  * the pool in the same moment, asked what it uses, and looked at without waiting for the beat.
  */
 #include "backend/hostinfo.h"
+#include "engine/ballooning.h"
 #include "engine/engine_private.h"
 #include <unistd.h>
 
@@ -141,8 +142,11 @@ static void gather(Engine *engine, int64_t now_us)
         Tracked *tracked = engine->servers->pdata[i];
         if (!tracked_counts(tracked))
             continue;
+        /* What it was pinned to in the newest decision stays its minimum until the next. */
+        uint64_t pinned = tracked->decided && ballooning_pins(tracked) ? tracked->facts.minimum_bytes : 0;
         tracked_facts(tracked, &engine->defaults, engine_backend_of(engine, tracked->backend)->connected,
                       now_us);
+        tracked->facts.minimum_bytes = u64_max(tracked->facts.minimum_bytes, pinned);
         Demand demand = tracked->decided ? tracked->demand : (Demand){.known = false};
         g_ptr_array_add(looking->servers, tracked);
         g_array_append_val(looking->facts, tracked->facts);

@@ -214,9 +214,9 @@ uint64_t engine_pool_to_share(Engine *engine, guint n)
 {
     /* What is promised to running servers comes first: a reservation that leaves too little waits, and expires. */
     uint64_t promised = u64_min(engine->guaranteed_bytes, engine->host.pool_bytes);
-    uint64_t pool = u64_max(promised, u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine)));
+    uint64_t left = u64_sub_sat(engine->host.pool_bytes, engine_reserved_bytes(engine));
     /* A guest holds whole pages: up to one more than it was asked for, which the policy is not to hand out twice. */
-    return u64_sub_sat(pool, (uint64_t)n * PAGE_BYTES);
+    return u64_max(promised, u64_sub_sat(left, (uint64_t)n * PAGE_BYTES));
 }
 
 void engine_decide_between(Engine *engine)

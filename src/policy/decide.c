@@ -108,8 +108,10 @@ static void look_at(Decision *decision, size_t i, const ServerFacts *facts, Serv
     if (rule_on(params, RULE_WEIGHTS))
         scratch->taxed[i] = allocation_taxed_weight(facts->weight > 0 ? facts->weight : 1,
                                                     demand.active_permille, params->tax_permille);
-    scratch->expected_bytes =
-        u64_add_sat(scratch->expected_bytes, plan_expected_of(facts, &track->burst, params, now_us));
+    /* Of what it is about to touch, what it does not hold yet. */
+    uint64_t expected = u64_min(plan_expected_of(facts, &track->burst, params, now_us),
+                                u64_sub_sat(facts->maximum_bytes, row.held_bytes));
+    scratch->expected_bytes = u64_add_sat(scratch->expected_bytes, expected);
     scratch->needed_bytes = u64_add_sat(scratch->needed_bytes, plan_needed_of(&track->move, params, now_us));
     decision->allocations[i] = first_low(facts, &demand, pinned, row.held_bytes, params);
     decision->demands[i] = demand;

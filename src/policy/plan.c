@@ -67,11 +67,13 @@ static void withdraw(Beat *beat, size_t i)
     const MoveState *move = &beat->tracks[i].move;
     PlanRow *row = &beat->rows[i];
     uint64_t held = u64_min(u64_max(facts->balloon_bytes, row->target_bytes), facts->maximum_bytes);
-    if (move->distressed || move->stalled) {
-        if (held > row->target_bytes)
-            beat_set(beat, i, move->distressed ? MOVE_DISTRESS : MOVE_WITHDRAW, held);
+    /* Also where its size is taken for its target already: the hypervisor has not been told so. */
+    if (move->distressed)
+        beat_set(beat, i, MOVE_DISTRESS, held);
+    else if (move->stalled && held > row->target_bytes)
+        beat_set(beat, i, MOVE_WITHDRAW, held);
+    if (move->distressed || move->stalled)
         return;
-    }
     uint64_t back = u64_min(row->allocation_bytes, held);
     if (beat->over_bytes > 0)
         back = u64_min(back, beat->demands[i].need_bytes);

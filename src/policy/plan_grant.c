@@ -57,22 +57,27 @@ static size_t gather_wanting(Beat *beat, bool (*wants)(const Beat *, size_t),
 }
 
 /* Whole quanta of what max-min fairness gives, and what that leaves over one quantum each, so that a budget
- * smaller than one quantum per server is not lost on all of them. */
+ * smaller than one quantum per server is not lost on all of them: to those first whose share was cut for it, so that the next
+ * beat's go to others. */
 static void round_shares(const Beat *beat, size_t n_wanting, uint64_t budget)
 {
     const Share *shares = beat->scratch->shares;
     const uint64_t quantum = beat->params->quantum_bytes;
     uint64_t *targets = beat->scratch->bytes;
+    uint32_t *cut = beat->scratch->index; /* the fill has done with it */
     for (size_t k = 0; k < n_wanting; k++) {
-        if (targets[k] < shares[k].high_bytes)
-            targets[k] = u64_max(targets[k] / quantum * quantum, shares[k].low_bytes);
+        uint64_t fair = targets[k];
+        if (fair < shares[k].high_bytes)
+            targets[k] = u64_max(fair / quantum * quantum, shares[k].low_bytes);
+        cut[k] = targets[k] < fair;
         budget = u64_sub_sat(budget, targets[k] - shares[k].low_bytes);
     }
-    for (size_t k = 0; k < n_wanting && budget >= quantum; k++) {
-        uint64_t more = u64_min(quantum, shares[k].high_bytes - targets[k]);
-        targets[k] += more;
-        budget -= more;
-    }
+    for (uint32_t first = 1; first <= 1; first--)
+        for (size_t k = 0; k < n_wanting && budget >= quantum; k++) {
+            uint64_t more = cut[k] == first ? u64_min(quantum, shares[k].high_bytes - targets[k]) : 0;
+            targets[k] += more;
+            budget -= more;
+        }
 }
 
 /* Each server that @wants is lifted towards its entitlement by max-min fairness over @budget; returns what is

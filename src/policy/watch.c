@@ -101,8 +101,11 @@ static void watch_below(MoveState *move, const ServerFacts *facts, const PolicyP
         move->untaken_since_us = 0;
     }
     bool below = u64_add_sat(facts->balloon_bytes, params->quantum_bytes) < facts->target_bytes;
-    if (move->untaken)
+    if (move->untaken) {
+        /* What it gives meanwhile it may take up again: that is seen from there. */
+        move->untaken_from_bytes = u64_min(move->untaken_from_bytes, facts->balloon_bytes);
         return;
+    }
     if (!below || quiet) {
         move->untaken_since_us = 0;
     } else if (move->untaken_since_us == 0 || rose) {

@@ -112,9 +112,12 @@ void reference_allocate(const World *world, long double *ret_share)
     if (budget < 0)
         budget = 0;
     long double expected = 0, kept = 0;
-    for (int k = 0; k < world->n; k++)
-        expected +=
+    for (int k = 0; k < world->n; k++) {
+        long double touched =
             plan_expected_of(&world->facts[k], &world->tracks[k].burst, &world->params, world->now_us);
+        long double room = (long double)world->facts[k].maximum_bytes - held_bytes(&world->facts[k]);
+        expected += touched < room ? touched : (room > 0 ? room : 0);
+    }
     for (int number = 0; number < 4; number++) {
         long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
         if (number == 2)

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <glib/gstdio.h>
 #include "base/error.h"
+#include "engine/reservation.h"
 #include "engine_rig.h"
 
 static gboolean journal_has(Rig *rig, const char *server, const char *part)
@@ -412,6 +413,27 @@ static void test_infeasible(void)
     rig_end(&rig);
 }
 
+/* A reservation may take the pool to its last byte: that is no reason to leave the servers alone. */
+static void test_reserved_to_the_last_byte(void)
+{
+    Pair pair;
+    Rig *rig = &pair.rig;
+    g_autoptr(GError) error = NULL;
+    pair_begin(&pair, MODE_MANAGE);
+    pair_adopted(&pair);
+    uint64_t bytes = rig->config->pool.bytes;
+    g_assert_null(engine_reserve(rig->engine, bytes, "new", 60 * G_USEC_PER_SEC, NULL, &error));
+    bytes -= error_missing_bytes(error);
+    g_clear_error(&error);
+    g_assert_nonnull(engine_reserve(rig->engine, bytes, "new", 60 * G_USEC_PER_SEC, NULL, &error));
+    g_assert_no_error(error);
+    uint64_t beats = engine_host(rig->engine)->beats;
+    RIG_UNTIL(engine_host(rig->engine)->beats > beats + 3);
+    g_assert_cmpint(engine_host(rig->engine)->state, ==, ENGINE_OK);
+    assert_within_pool(rig);
+    rig_end(rig);
+}
+
 static void test_pool_beyond_host(void)
 {
     Rig rig;
@@ -544,6 +566,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/restart", test_restart);
     g_test_add_func("/engine/adopts", test_adopts);
     g_test_add_func("/engine/infeasible", test_infeasible);
+    g_test_add_func("/engine/reserved-to-the-last-byte", test_reserved_to_the_last_byte);
     g_test_add_func("/engine/pool-beyond-host", test_pool_beyond_host);
     g_test_add_func("/engine/host-unreadable", test_host_unreadable);
     g_test_add_func("/engine/settings", test_settings);

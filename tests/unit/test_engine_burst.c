@@ -239,6 +239,28 @@ static void test_observe_mode_grants_nothing(void)
     rig_end(rig);
 }
 
+/* What is guaranteed to one until its restart is, too, while another one bursts. */
+static void test_pinned_beside_a_burst(void)
+{
+    Burst burst;
+    Rig *rig = &burst.rig;
+    burst_begin(&burst, MODE_MANAGE);
+    rig_start(rig, NULL);
+    RIG_UNTIL(rig_server(rig, "idle") && rig_server(rig, "idle")->decided &&
+              !rig_server(rig, "needy")->adopting);
+    g_assert_true(engine_set_settings(rig->engine, rig_server(rig, "idle"),
+                                      &(ServerSettings){.ballooning_disabled = TRUE}, NULL, NULL));
+    RIG_UNTIL(rig_server(rig, "idle")->facts.minimum_bytes > 2 * GIB);
+    uint64_t pinned = rig_server(rig, "idle")->facts.minimum_bytes;
+    grow(&burst, GIB);
+    RIG_UNTIL(rig_server(rig, "needy")->track.burst.bursting);
+    while (rig_server(rig, "needy")->track.burst.bursting) {
+        g_assert_cmpuint(rig_server(rig, "idle")->facts.minimum_bytes, ==, pinned);
+        g_main_context_iteration(NULL, TRUE);
+    }
+    rig_end(rig);
+}
+
 /* With little slack left, who has risen a moment ago is asked whether it has done with that. */
 static void test_asked_for_refill(void)
 {
@@ -367,6 +389,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/cache", test_cache_is_told_from_use);
     g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);
     g_test_add_func("/engine-burst/process", test_process_changes);
+    g_test_add_func("/engine-burst/pinned", test_pinned_beside_a_burst);
     g_test_add_func("/engine-burst/still", test_tells_who_is_still);
     return g_test_run();
 }

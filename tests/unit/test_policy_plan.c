@@ -1,7 +1,7 @@
 /* The plan: every move and every wait, from the smallest host that has it; and what must not be planned. */
 #include "policy_rig.h"
 
-#define SERVERS_MAX 4
+#define SERVERS_MAX 6
 
 typedef struct {
     PolicyParams params;
@@ -294,6 +294,7 @@ static void test_distress(void)
     rig.used[0] = 2 * GIB + 500 * MIB;
     rig.servers[0].balloon_bytes = 2 * GIB + 512 * MIB;
     rig_pass(&rig, SECOND_US / 10, true);
+    rig.now_us += SECOND_US / 10;
     const PlanRow *rows = rig_decide(&rig);
     assert_row(rows[0], MOVE_DISTRESS, WAIT_NONE);
     g_assert_cmpuint(rows[0].target_bytes, ==, 2 * GIB + 512 * MIB);
@@ -528,15 +529,56 @@ static void test_small_budget(void)
 {
     Rig rig = rig_new(12 * GIB + 2 * MIB, 0);
     rig_add(&rig, 8 * GIB, 6 * GIB, GIB);
-    for (int i = 1; i < SERVERS_MAX; i++)
+    for (int i = 1; i < 4; i++)
         rig_add(&rig, 4 * GIB, 2 * GIB, 2 * GIB - MIB);
     const PlanRow *rows = rig_decide(&rig);
     int granted = 0;
-    for (int i = 1; i < SERVERS_MAX; i++)
+    for (int i = 1; i < 4; i++)
         granted += rows[i].move == MOVE_GRANT_NEED;
     g_assert_cmpint(granted, ==, 2);
     g_assert_cmpuint(rig.decision->totals.granted_bytes, ==, 2 * MIB);
     assert_row(rows[0], MOVE_RECLAIM_URGENT, WAIT_NONE);
+    rig_clear(&rig);
+}
+
+/* A rise that a late sample shows to be distress: the hypervisor is told its size, which was taken for its target already. */
+static void test_distress_seen_late(void)
+{
+    Rig rig = rig_new(12 * GIB, 0);
+    rig_add(&rig, 8 * GIB, 4 * GIB, 4 * GIB - 8 * MIB);
+    rig_add(&rig, 8 * GIB, 6 * GIB, GIB);
+    rig.servers[0].deflates_on_oom = true;
+    rig_decide(&rig);
+    rig.tracks[0].move.foreign = true;
+    rig.tracks[0].move.override_until_us = rig.now_us + 600 * SECOND_US;
+    rig.tracks[0].move.rose_sample_us = rig.now_us - SECOND_US;
+    const PlanRow *rows = rig_decide(&rig);
+    assert_row(rows[0], MOVE_DISTRESS, WAIT_NONE);
+    g_assert_cmpuint(rows[0].target_bytes, >=, 4 * GIB);
+    rig_clear(&rig);
+}
+
+/* ... and with the next beat's the others: nobody is last for his name. */
+static void test_small_budget_goes_round(void)
+{
+    enum { WAITERS = 5 };
+    Rig rig = rig_new((6 + 2 * WAITERS) * GIB + 2 * MIB, 0);
+    for (int i = 0; i < WAITERS; i++)
+        rig_add(&rig, 4 * GIB, 2 * GIB, 2 * GIB - MIB);
+    rig_add(&rig, 8 * GIB, 6 * GIB, GIB);
+    int granted[WAITERS] = {0};
+    for (int beat = 0; beat < 2; beat++) {
+        const PlanRow *rows = rig_decide(&rig);
+        for (int i = 0; i < WAITERS; i++)
+            granted[i] += rows[i].move == MOVE_GRANT_NEED;
+        rig_act(&rig, false);
+        for (int i = 0; i < WAITERS; i++) /* and the donor has given nothing yet */
+            rig.servers[i].balloon_bytes = rig.servers[i].target_bytes;
+        rig.host.pool_bytes += 2 * MIB;
+        rig_pass(&rig, SECOND_US / 10, true);
+    }
+    for (int i = 0; i < WAITERS; i++)
+        g_assert_cmpint(granted[i], ==, i < 4);
     rig_clear(&rig);
 }
 
@@ -626,6 +668,8 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/stuck-donor", test_stuck_donor);
     g_test_add_func("/policy/plan/slow-donor", test_slow_donor);
     g_test_add_func("/policy/plan/small-budget", test_small_budget);
+    g_test_add_func("/policy/plan/distress-seen-late", test_distress_seen_late);
+    g_test_add_func("/policy/plan/small-budget-goes-round", test_small_budget_goes_round);
     g_test_add_func("/policy/plan/hostile", test_hostile);
     g_test_add_func("/policy/plan/empty", test_empty);
     g_test_add_func("/policy/plan/words", test_words);

@@ -345,6 +345,18 @@ static void test_untaken(void)
 
     rig = rig_new();
     rig_ask(&rig, MOVE_GRANT_NEED, 6 * GIB);
+    rig_watch(&rig, SECOND_US / 10, 4 * GIB);
+    rig_watch(&rig, 10 * SECOND_US, 4 * GIB);
+    g_assert_true(rig.track.move.untaken);
+    rig.facts.target_bytes = 2 * GIB;
+    rig_watch(&rig, SECOND_US, 2 * GIB); /* it gives */
+    g_assert_true(rig.track.move.untaken);
+    rig.facts.target_bytes = 3 * GIB;
+    rig_watch(&rig, SECOND_US, 2 * GIB + 8 * MIB); /* and takes again */
+    g_assert_false(rig.track.move.untaken);
+
+    rig = rig_new();
+    rig_ask(&rig, MOVE_GRANT_NEED, 6 * GIB);
     for (uint64_t i = 0; i < 20; i++) /* slow, but it takes */
         rig_watch(&rig, SECOND_US, 4 * GIB + i * 5 * MIB);
     g_assert_false(rig.track.move.untaken);
