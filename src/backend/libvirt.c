@@ -29,6 +29,7 @@ static void libvirt_backend_free(Backend *base)
     gpointer value;
     link_stop(backend);
     observe_clear(backend);
+    g_hash_table_unref(backend->stuck_pids);
     g_hash_table_iter_init(&each, backend->servers);
     while (g_hash_table_iter_next(&each, NULL, &value))
         server_forget_waiting(value);
@@ -82,6 +83,7 @@ Backend *libvirt_backend_new(const LibvirtBackendOptions *options)
     backend->calls = g_ptr_array_new();
     backend->idle = g_ptr_array_new();
     backend->waiters = observe_waiters_new();
+    backend->stuck_pids = g_hash_table_new(NULL, NULL);
     g_queue_init(&backend->queue);
     backend->pool = call_pool_new();
     link_connect(backend);

@@ -403,14 +403,15 @@ struct LibvirtBackend {
     Observation *observation; /* (nullable) the one in flight */
     GArray *waiters;          /* who waits for it, or for the next idle turn when there is no link */
     guint fail_idle;
-    uint64_t observations; /* serial of the last one */
-    int64_t whole_us;      /* when the last whole one was begun; 0: none that holds any more */
-    int64_t listed_us;     /* when the last list was asked for; 0: none that holds any more */
-    gboolean list_stuck;   /* a list hangs: until it returns the known servers stand for it */
-    gboolean ping_stuck;   /* libvirtd itself does not answer */
-    uint64_t boots;        /* starts and resets of all servers: one that is made anew repeats no number */
-    gboolean finding;      /* a walk through /proc is under way */
-    unsigned finds_stuck;  /* walks that have not come back in time */
+    uint64_t observations;  /* serial of the last one */
+    int64_t whole_us;       /* when the last whole one was begun; 0: none that holds any more */
+    int64_t listed_us;      /* when the last list was asked for; 0: none that holds any more */
+    gboolean list_stuck;    /* a list hangs: until it returns the known servers stand for it */
+    gboolean ping_stuck;    /* libvirtd itself does not answer */
+    uint64_t boots;         /* starts and resets of all servers: one that is made anew repeats no number */
+    gboolean finding;       /* a walk through /proc is under way */
+    unsigned finds_stuck;   /* walks that have not come back in time ... */
+    GHashTable *stuck_pids; /* ... and the processes they were looking at; owned */
     int64_t find_next_us;
     unsigned find_pause_s;
 };

@@ -14,13 +14,16 @@
 /* A process that is not found is looked for again after 1 s, 2 s, ... */
 #define FIND_PAUSE_MOST_S 30
 
-/* A walk reads of each process what may block behind one that hangs in the kernel; a second one starts without it. */
-#define FIND_PATIENCE_US (10 * US_PER_S)
-#define FINDS_MOST       2
+/* A walk reads of each process what may block behind one that hangs in the kernel; the next one leaves that one out. */
+#define FIND_PATIENCE_US (20 * US_PER_S)
+#define FINDS_MOST       4
 
 typedef struct {
     char *proc;
-    GHashTable *known; /* pids nobody needs to look at: their servers are known */
+    GHashTable
+        *known; /* pids nobody needs to look at: their servers are known, or another walk hangs in them */
+    gint at;    /* the pid that is looked at; atomic */
+    int stuck;  /* where the walk was when it had taken too long; engine thread */
     GHashTable *found; /* out: id -> pid; NULL: the walk has not come back */
 } Finding;
 
@@ -70,7 +73,7 @@ static void finding_free(gpointer data)
 static void run_find(Call *call)
 {
     Finding *finding = call->data;
-    finding->found = process_list_qemu(finding->proc, finding->known);
+    finding->found = process_list_qemu(finding->proc, finding->known, &finding->at);
 }
 
 /* Another process than before, and no start was seen in between: one has been missed. */
@@ -95,6 +98,8 @@ static void found(Call *call, const GError *error)
     gpointer value;
     backend->finding = FALSE;
     if (error) { /* only a walk that takes too long ends in one */
+        finding->stuck = g_atomic_int_get(&finding->at);
+        g_hash_table_add(backend->stuck_pids, GINT_TO_POINTER(finding->stuck));
         backend->finds_stuck++;
         return;
     }
@@ -110,6 +115,8 @@ static void found(Call *call, const GError *error)
 /* What it found may be as old as the wait was long: the next walk will tell. */
 static void found_late(Call *call, const GError *error)
 {
+    const Finding *finding = call->data;
+    g_hash_table_remove(call->backend->stuck_pids, GINT_TO_POINTER(finding->stuck));
     call->backend->finds_stuck--;
 }
 
@@ -124,6 +131,9 @@ static GHashTable *known_pids(const LibvirtBackend *backend)
         if (server->pid)
             g_hash_table_add(known, GINT_TO_POINTER(server->pid));
     }
+    g_hash_table_iter_init(&each, backend->stuck_pids);
+    while (g_hash_table_iter_next(&each, &value, NULL))
+        g_hash_table_add(known, value);
     return known;
 }
 

@@ -368,7 +368,7 @@ static void add_process(GHashTable *found, const char *proc, int pid, const GArr
         g_hash_table_replace(found, uuid, GINT_TO_POINTER(pid));
 }
 
-GHashTable *process_list_qemu(const char *proc, GHashTable *known)
+GHashTable *process_list_qemu(const char *proc, GHashTable *known, gint *ret_at)
 {
     GHashTable *found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GArray) users = trusted_users();
@@ -378,16 +378,19 @@ GHashTable *process_list_qemu(const char *proc, GHashTable *known)
         return found;
     while ((name = g_dir_read_name(folder))) {
         guint64 pid;
-        if (g_ascii_string_to_unsigned(name, 10, 1, G_MAXINT, &pid, NULL) &&
-            !(known && g_hash_table_contains(known, GINT_TO_POINTER((int)pid))))
-            add_process(found, proc, (int)pid, users);
+        if (!g_ascii_string_to_unsigned(name, 10, 1, G_MAXINT, &pid, NULL) ||
+            (known && g_hash_table_contains(known, GINT_TO_POINTER((int)pid))))
+            continue;
+        if (ret_at)
+            g_atomic_int_set(ret_at, (gint)pid);
+        add_process(found, proc, (int)pid, users);
     }
     return found;
 }
 
 int process_find_qemu(const char *proc, const char *uuid)
 {
-    g_autoptr(GHashTable) found = process_list_qemu(proc, NULL);
+    g_autoptr(GHashTable) found = process_list_qemu(proc, NULL, NULL);
     g_autofree char *key = g_ascii_strdown(uuid, -1);
     return GPOINTER_TO_INT(g_hash_table_lookup(found, key));
 }

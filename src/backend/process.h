@@ -5,8 +5,9 @@
 
 /* process_list_qemu: (transfer full) (element-type utf8 int): lower-case UUID -> pid (GINT_TO_POINTER) of
  * every QEMU process that process_find_qemu() would find, in one walk, but those whose pids are in @known (nullable). On a
- * worker only: reading the command line of a process takes its memory-map lock, and waits while that hangs. */
-GHashTable *process_list_qemu(const char *proc, GHashTable *known);
+ * worker only: reading the command line of a process takes its memory-map lock, and waits while that hangs.
+ * @ret_at: (nullable): the pid that is being looked at, to be read atomically meanwhile */
+GHashTable *process_list_qemu(const char *proc, GHashTable *known, gint *ret_at);
 
 /* process_start_time: clock ticks since the host's boot: with the pid it names one process for good. FALSE
  * when it is gone, or a zombie, which holds no memory any more. Takes no lock of the process. */

@@ -78,5 +78,8 @@ gboolean call_text(const Call *call, const char *name, gboolean required, gsize 
 gboolean call_needs_store(const Call *call, GError **error);
 /* call_needs_operator: for a parameter that is not for owners; @what: "weight". AEROSTAT_ERROR_FORBIDDEN. */
 gboolean call_needs_operator(const Call *call, const char *what, GError **error);
+/* call_may_change_more: one more change that is written to disk while all wait, and kept: who makes them without end, in a program
+ * gone wrong, is stopped with AEROSTAT_ERROR_RATE_LIMITED, unless an operator. Not asked by what puts an end to that. */
+gboolean call_may_change_more(const Call *call, GError **error);
 /* call_is_operator: who is not does not hear what others' servers are called. */
 gboolean call_is_operator(const Call *call);

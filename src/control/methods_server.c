@@ -179,9 +179,11 @@ static json_t *method_set(Call *call, GError **error)
         return NULL;
     g_autofree char *before = settings_text(&tracked->settings), *after = settings_text(&settings);
     AuditEntry audit = call_audit(call, tracked->latest->name, before, after);
-    if (g_str_equal(before, after)) /* nothing to write down, or to tell anybody */
+    /* Nothing to write down, or to tell anybody. But who has never said anything is asked for more by what is defined. */
+    if (tracked->settings.revision != 0 && g_str_equal(before, after))
         return json_of_server(call->engine, tracked);
-    if (!engine_set_settings(call->engine, tracked, &settings, &audit, error))
+    if (!call_may_change_more(call, error) ||
+        !engine_set_settings(call->engine, tracked, &settings, &audit, error))
         return NULL;
     return json_of_server(call->engine, tracked);
 }

@@ -90,7 +90,7 @@ static json_t *method_token_add(Call *call, GError **error)
                     "whose token? give user: the name of an account (`aerostat user list`)");
         return NULL;
     }
-    return add_token(call, user, label, expires_us, error);
+    return call_may_change_more(call, error) ? add_token(call, user, label, expires_us, error) : NULL;
 }
 
 static json_t *json_of_token(const Token *token)

@@ -8,8 +8,9 @@
 #define SECOND_US          ((int64_t)G_USEC_PER_SEC)
 #define PATIENCE_DEFAULT_S 60
 #define PATIENCE_MAX_S     3600
-/* Some guests hear their power button only once they are up: it is pressed again. */
-#define PRESS_AGAIN_US (10 * SECOND_US)
+/* Some guests hear their power button only once they are up: it is pressed again; sooner where the press itself failed. */
+#define PRESS_AGAIN_US  (10 * SECOND_US)
+#define PRESS_FAILED_US SECOND_US
 /* The engine looks once a second; a busy host takes a few. */
 #define SEEN_US (30 * SECOND_US)
 /* A guest that was told to end, and has not yet when nobody wants it any more, may still do so for as long. */
@@ -61,11 +62,21 @@ static int64_t patience_us(const Job *job)
     return (int64_t)job_get_bytes(job, "patience_s") * SECOND_US;
 }
 
-/* A guest that has been asked, or may have been, has its time: what is to be told then is up to shutdown_poll(). */
-static gboolean may_have_heard(Job *job, const GError *error)
+/* A transient server is gone once it is off. Where nobody can be asked it may just not have been seen yet. */
+static gboolean is_gone(Job *job)
 {
+    EngineState state = engine_host(job_manage(job)->engine)->state;
+    gboolean can_tell = state != ENGINE_STARTING && state != ENGINE_DISCONNECTED;
+    return can_tell && !job_server(job) && !g_str_equal(job_operation(job)->kind, "restart");
+}
+
+/* What a failed press says nothing about the guest: the next look, or the next press, will tell. */
+static gboolean tells_nothing(const Job *job, const GError *error)
+{
+    gboolean restarts = g_str_equal(job_operation(job)->kind, "restart");
     return job_get(job, "heard") || g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE) ||
-           g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT);
+           g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT) ||
+           (!restarts && g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND));
 }
 
 static void pressed(Backend *backend, const char *id, const GError *error, gpointer user_data)
@@ -73,9 +84,13 @@ static void pressed(Backend *backend, const char *id, const GError *error, gpoin
     Job *job = job_held(user_data);
     if (!job)
         return;
+    job_set(job, "failed_press", error ? "yes" : NULL);
     if (!error) {
+        g_autoptr(GError) unsaved = NULL;
         job_set(job, "heard", "yes");
-    } else if (may_have_heard(job, error)) {
+        if (!job_save(job, &unsaved)) /* a daemon that goes on without knowing asks once more */
+            g_debug("%s", unsaved->message);
+    } else if (tells_nothing(job, error)) {
         job_text(job, g_strdup_printf("%s: %s; it is asked again.", job_name(job), error->message));
     } else if (g_str_equal(job_operation(job)->kind, "restart")) {
         job_tell(job, g_strdup_printf("It could not be asked to shut down (%s).", error->message));
@@ -93,6 +108,10 @@ static void press(Job *job, const Tracked *tracked)
 
 static void shutdown_begin(Job *job)
 {
+    if (is_gone(job)) {
+        job_next(job);
+        return;
+    }
     Tracked *tracked = server_of(job);
     if (!tracked)
         return;
@@ -103,12 +122,6 @@ static void shutdown_begin(Job *job)
     job_text(job, g_strdup_printf("%s: asked to shut down; it has %" G_GINT64_FORMAT " s for that.",
                                   job_name(job), patience_us(job) / SECOND_US));
     press(job, tracked);
-}
-
-/* A transient server is gone once it is off. */
-static gboolean is_gone(const Job *job)
-{
-    return !job_server(job) && !g_str_equal(job_operation(job)->kind, "restart");
 }
 
 static void shutdown_poll(Job *job)
@@ -125,8 +138,16 @@ static void shutdown_poll(Job *job)
         return;
     }
     if (job_step_us(job) < patience_us(job)) {
-        if (job_step_us(job) - (int64_t)job_get_bytes(job, "pressed_us") >= PRESS_AGAIN_US)
+        int64_t again_us = job_get(job, "failed_press") ? PRESS_FAILED_US : PRESS_AGAIN_US;
+        if (job_step_us(job) - (int64_t)job_get_bytes(job, "pressed_us") >= again_us)
             press(job, tracked);
+        return;
+    }
+    if (!job_get(job, "heard")) { /* who was never asked has not refused, and is not ended for it */
+        job_fail(job, g_error_new(AEROSTAT_ERROR, AEROSTAT_ERROR_FAILED,
+                                  "it could not be asked to shut down within %" G_GINT64_FORMAT
+                                  " s and still runs; `aerostat stop %s` ends it at once",
+                                  patience_us(job) / SECOND_US, job_name(job)));
         return;
     }
     if (g_str_equal(job_operation(job)->kind, "restart")) {
@@ -148,12 +169,16 @@ static void stopped(Backend *backend, const char *id, const GError *error, gpoin
     if (!job)
         return;
     engine_look(job_manage(job)->engine);
-    if (error)
+    if (error && !(is_gone(job) || g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_NOT_FOUND)))
         job_fail(job, g_error_copy(error));
 }
 
 static void stop_begin(Job *job)
 {
+    if (is_gone(job)) {
+        job_next(job);
+        return;
+    }
     Tracked *tracked = server_of(job);
     if (!tracked)
         return;

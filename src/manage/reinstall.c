@@ -20,11 +20,12 @@ static gboolean is_off(const Tracked *tracked)
     return tracked->latest->power == POWER_OFF;
 }
 
-/* Whatever becomes of the word: when the time is over it is stopped. */
+/* Whatever becomes of the word: when the time is over it is stopped. Where nobody can be asked just now it has that time, too. */
 static void pressed(Backend *backend, const char *id, const GError *error, gpointer user_data)
 {
     Job *job = job_held(user_data);
-    if (job && error)
+    if (job && error && !g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_UNAVAILABLE) &&
+        !g_error_matches(error, AEROSTAT_ERROR, AEROSTAT_ERROR_TIMEOUT))
         job_next(job);
 }
 

@@ -248,6 +248,21 @@ static void test_press_that_is_not_heard(House *house, gconstpointer data)
     check_ended(house, "done", "was restarted");
 }
 
+/* ... nor one that nobody could ask at all: that is said. */
+static void test_never_asked(House *house, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    house->power->away = "shutdown";
+    const Operation *operation =
+        manage_power(house->manage, rig_server(&house->rig, WEB), ACTION_SHUTDOWN, 3, &CALLER, &error);
+    g_assert_no_error(error);
+    house->operation = operation->id;
+    check_ended(house, "failed", "could not be asked to shut down within 3 s");
+    g_assert_cmpuint(fake_power_times(house->power, "shutdown:" ID), >, 1);
+    g_assert_cmpuint(fake_power_times(house->power, "stop:" ID), ==, 0);
+    g_assert_true(runs(house));
+}
+
 /* One that is defined nowhere is gone once it is off. */
 static void test_transient_is_stopped(House *house, gconstpointer data)
 {
@@ -456,6 +471,7 @@ int main(int argc, char **argv)
     ADD("back/late-shutdown", test_late_shutdown);
     ADD("back/no-room", test_no_room_to_take_it_back);
     ADD("press-that-is-not-heard", test_press_that_is_not_heard);
+    ADD("never-asked", test_never_asked);
     ADD("transient-is-stopped", test_transient_is_stopped);
     ADD("nothing-goes-unwritten", test_nothing_goes_unwritten);
     ADD("boot/stop-is-over", test_stop_is_over);
