@@ -21,9 +21,9 @@
 typedef struct {
     char *proc;
     GHashTable
-        *known; /* pids nobody needs to look at: their servers are known, or another walk hangs in them */
-    gint at;    /* the pid that is looked at; atomic */
-    int stuck;  /* where the walk was when it had taken too long; engine thread */
+        *known;    /* pids nobody needs to look at: their servers are known, or another walk hangs in them */
+    atomic_int at; /* the pid that is looked at */
+    int stuck;     /* where the walk was when it had taken too long; engine thread */
     GHashTable *found; /* out: id -> pid; NULL: the walk has not come back */
 } Finding;
 
@@ -98,7 +98,7 @@ static void found(Call *call, const GError *error)
     gpointer value;
     backend->finding = FALSE;
     if (error) { /* only a walk that takes too long ends in one */
-        finding->stuck = g_atomic_int_get(&finding->at);
+        finding->stuck = atomic_load(&finding->at);
         g_hash_table_add(backend->stuck_pids, GINT_TO_POINTER(finding->stuck));
         backend->finds_stuck++;
         return;

@@ -368,7 +368,7 @@ static void add_process(GHashTable *found, const char *proc, int pid, const GArr
         g_hash_table_replace(found, uuid, GINT_TO_POINTER(pid));
 }
 
-GHashTable *process_list_qemu(const char *proc, GHashTable *known, gint *ret_at)
+GHashTable *process_list_qemu(const char *proc, GHashTable *known, atomic_int *ret_at)
 {
     GHashTable *found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GArray) users = trusted_users();
@@ -382,7 +382,7 @@ GHashTable *process_list_qemu(const char *proc, GHashTable *known, gint *ret_at)
             (known && g_hash_table_contains(known, GINT_TO_POINTER((int)pid))))
             continue;
         if (ret_at)
-            g_atomic_int_set(ret_at, (gint)pid);
+            atomic_store(ret_at, (int)pid);
         add_process(found, proc, (int)pid, users);
     }
     return found;

@@ -1,5 +1,6 @@
 /* QEMU processes as /proc shows them: what hostinfo.h promises, and what the backends need besides. */
 #pragma once
+#include <stdatomic.h>
 #include <stdint.h>
 #include <glib.h>
 
@@ -7,7 +8,7 @@
  * every QEMU process that process_find_qemu() would find, in one walk, but those whose pids are in @known (nullable). On a
  * worker only: reading the command line of a process takes its memory-map lock, and waits while that hangs.
  * @ret_at: (nullable): the pid that is being looked at, to be read atomically meanwhile */
-GHashTable *process_list_qemu(const char *proc, GHashTable *known, gint *ret_at);
+GHashTable *process_list_qemu(const char *proc, GHashTable *known, atomic_int *ret_at);
 
 /* process_start_time: clock ticks since the host's boot: with the pid it names one process for good. FALSE
  * when it is gone, or a zombie, which holds no memory any more. Takes no lock of the process. */
