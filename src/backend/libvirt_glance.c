@@ -60,8 +60,8 @@ void glance(LibvirtBackend *backend, int64_t now_us)
         if (is_of_interest(server, now_us) && server_may_call(server))
             g_queue_push_tail(&observation->hunt, server_ref(server));
     }
-    observation
-        ->outstanding++; /* as in an answer that has come: it counts until the next ones are on their way */
+    /* As an answer that has come does, it counts until the next ones are on their way. */
+    observation->outstanding++;
     glance_on(backend);
     observation->outstanding--;
     observation->impatience = observation->outstanding > 0

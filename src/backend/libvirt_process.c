@@ -20,10 +20,9 @@
 
 typedef struct {
     char *proc;
-    GHashTable
-        *known;    /* pids nobody needs to look at: their servers are known, or another walk hangs in them */
-    atomic_int at; /* the pid that is looked at */
-    int stuck;     /* where the walk was when it had taken too long; engine thread */
+    GHashTable *known; /* pids not to look at: their servers are known, or a walk hangs in them */
+    atomic_int at;     /* the pid that is looked at */
+    int stuck;         /* where the walk was when it had taken too long; engine thread */
     GHashTable *found; /* out: id -> pid; NULL: the walk has not come back */
 } Finding;
 

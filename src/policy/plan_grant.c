@@ -64,17 +64,17 @@ static void round_shares(const Beat *beat, size_t n_wanting, uint64_t budget)
     const Share *shares = beat->scratch->shares;
     const uint64_t quantum = beat->params->quantum_bytes;
     uint64_t *targets = beat->scratch->bytes;
-    uint32_t *cut = beat->scratch->index; /* the fill has done with it */
+    uint32_t *turns = beat->scratch->index; /* the fill has done with it */
     for (size_t k = 0; k < n_wanting; k++) {
         uint64_t fair = targets[k];
         if (fair < shares[k].high_bytes)
             targets[k] = u64_max(fair / quantum * quantum, shares[k].low_bytes);
-        cut[k] = targets[k] < fair;
+        turns[k] = targets[k] < fair ? 0 : 1;
         budget = u64_sub_sat(budget, targets[k] - shares[k].low_bytes);
     }
-    for (uint32_t first = 1; first <= 1; first--)
+    for (uint32_t turn = 0; turn <= 1; turn++)
         for (size_t k = 0; k < n_wanting && budget >= quantum; k++) {
-            uint64_t more = cut[k] == first ? u64_min(quantum, shares[k].high_bytes - targets[k]) : 0;
+            uint64_t more = turns[k] == turn ? u64_min(quantum, shares[k].high_bytes - targets[k]) : 0;
             targets[k] += more;
             budget -= more;
         }

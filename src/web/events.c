@@ -35,8 +35,7 @@ struct Feed {
     guint64 call;       /* asking for that; 0 = none */
     guint retry;        /* a timer */
     GPtrArray *streams; /* Stream, borrowed */
-    Stream *
-        subscriber; /* the one of them whose session or token the subscription stands on; NULL: nobody's yet */
+    Stream *subscriber; /* the one whose session or token the subscription stands on; NULL: nobody's yet */
 };
 
 struct WebEvents {
