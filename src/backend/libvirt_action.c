@@ -116,7 +116,11 @@ static void target_done(Call *call, const GError *error)
     if (call->state == CALL_RUNNING)
         server->job_active = action->job_active;
     if (!error) {
-        server->moved_us = g_get_monotonic_time();
+        const int64_t now_us = g_get_monotonic_time();
+        const uint64_t held = server->sample.balloon_bytes, before = server->target_bytes;
+        const gboolean turns = before != 0 && action->bytes > before && held != UNKNOWN && held > before;
+        server->turned = turns || (server->turned && server_is_moving(server, now_us));
+        server->moved_us = now_us;
         server->target_bytes = action->bytes;
     }
     answer(call, error);

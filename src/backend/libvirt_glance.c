@@ -9,6 +9,8 @@
 #define WHOLE_EVERY_US (US_PER_S / 2)
 /* Statistics come within milliseconds of being asked for, from a busy emulated guest within a few hundred. */
 #define EXPECTED_US (US_PER_S / 2)
+/* From one look at a balloon on its way to the next. */
+#define ON_ITS_WAY_US INT64_C(80000)
 /* Who has not answered by then is left out; its call goes on. */
 #define IMPATIENT_MS 100
 /* Two lanes: the third stays free for actions. */
@@ -22,11 +24,29 @@ gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us)
            backend->overdue <= OVERDUE_MOST && !observe_has_news(backend, backend->whole_us);
 }
 
-static gboolean is_of_interest(const Server *server, int64_t now_us)
+/* Whether its fresh statistics may be there. An idle guest's are often the same as before, and so nothing shows that they have
+ * come: each further look waits for as long again as all have until then. */
+static gboolean is_expected(const Server *server, int64_t now_us)
 {
-    gboolean expected = server->asked_us != 0 && now_us - server->asked_us < EXPECTED_US;
+    if (server->asked_us == 0 || now_us - server->asked_us >= EXPECTED_US)
+        return FALSE;
+    return now_us - server->read_us >= server->read_us - server->asked_us;
+}
+
+/* Of one that has turned only looks tell how far down it had come: none of them is spared. */
+static gboolean is_on_its_way(const Server *server, int64_t now_us)
+{
+    if (!server_is_moving(server, now_us) || server->turned)
+        return server_is_moving(server, now_us);
+    const gboolean has_told = server->sample.live && server->read_us > server->moved_us;
+    const gboolean arrived = has_told && server->sample.balloon_bytes == server->target_bytes;
+    return !arrived && now_us - server->read_us >= ON_ITS_WAY_US;
+}
+
+gboolean glance_wants(const Server *server, int64_t now_us)
+{
     return server->sample.running && server->admission == ADMITTED && server->definition.driver &&
-           (!server->sample.has_balloon || expected || server_is_moving(server, now_us));
+           (!server->sample.has_balloon || is_expected(server, now_us) || is_on_its_way(server, now_us));
 }
 
 static gboolean on_impatient(gpointer data)
@@ -57,7 +77,7 @@ void glance(LibvirtBackend *backend, int64_t now_us)
     g_hash_table_iter_init(&each, backend->servers);
     while (g_hash_table_iter_next(&each, NULL, &value)) {
         Server *server = value;
-        if (is_of_interest(server, now_us) && server_may_call(server))
+        if (glance_wants(server, now_us) && server_may_call(server))
             g_queue_push_tail(&observation->hunt, server_ref(server));
     }
     /* As an answer that has come does, it counts until the next ones are on their way. */

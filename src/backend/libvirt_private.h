@@ -273,7 +273,9 @@ struct Server {
     int64_t boot_wall_s; /* samples up to this second belong to the guest before */
     uint64_t seen_swap_in_bytes, seen_swap_out_bytes, seen_major_faults, seen_update_s; /* or UNKNOWN */
 
-    int64_t moved_us;      /* when its balloon last moved or was told to */
+    int64_t moved_us; /* when its balloon last moved or was told to */
+    gboolean
+        turned; /* it was on its way down when it was told to rise: how far it had come only looks tell */
     int64_t asked_us;      /* when it was last asked for fresh statistics */
     uint64_t target_bytes; /* last accepted; 0: none */
 
@@ -343,6 +345,9 @@ void observe_end(LibvirtBackend *backend);
 /* ---- libvirt_glance.c */
 /* glance_suffices: whether the last whole observation is young, and nothing has happened since but balloons that move. */
 gboolean glance_suffices(const LibvirtBackend *backend, int64_t now_us);
+/* glance_wants: whether @server may have something new to say. Each look takes from a processor that guests in need may be
+ * waiting for. */
+gboolean glance_wants(const Server *server, int64_t now_us);
 /* glance: asks those that move or were asked for statistics, each by itself; ends the observation that has begun without
  * those that take too long. */
 void glance(LibvirtBackend *backend, int64_t now_us);

@@ -71,6 +71,7 @@ void server_booted(LibvirtBackend *backend, Server *server)
     server->boot_wall_s = g_get_real_time() / US_PER_S;
     server->job_active = FALSE;
     server->target_bytes = 0;
+    server->turned = FALSE;
     server->moved_us = g_get_monotonic_time();
     server->seen_swap_in_bytes = server->seen_swap_out_bytes = UNKNOWN;
     server->seen_major_faults = server->seen_update_s = UNKNOWN;

@@ -271,6 +271,8 @@ void engine_grant_burst(Engine *engine, Tracked *tracked, const PlanRow *row, in
 #define ASK_PAUSE_US INT64_C(80000)
 /* A donor is busy giving for longer than that, and one that has room for longer can wait as well. */
 #define ASK_LESS_US INT64_C(200000)
+/* Statistics come once a second by themselves. */
+#define SPOKEN_US INT64_C(1000000)
 /* Asks go the same way as grants, which are not to wait behind them. */
 #define REFILLS_AT_ONCE 4
 
@@ -309,17 +311,30 @@ static gboolean may_be_asked(const Engine *engine, const Tracked *tracked, int64
 {
     if (!engine_can_ask(engine, tracked))
         return FALSE;
-    gboolean hurries = is_pressing(engine, tracked, now_us) && !tracked_has_room(tracked);
+    /* Residency shows what it touches meanwhile. */
+    gboolean shows = tracked->track.burst.bursting && tracked->latest->reports_free_pages;
+    gboolean hurries = is_pressing(engine, tracked, now_us) && !tracked_has_room(tracked) && !shows;
     return now_us - tracked->asked_fresh_us >= (hurries ? ASK_PAUSE_US : ASK_LESS_US);
 }
 
-/* @wanted: somebody waits or is about to: what nobody is in a hurry for is decided on the statistics that come by themselves. */
-static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean wanted, int64_t now_us)
+/* Its newest sample has been acted on, or is one that would have been followed by another from any guest that speaks. */
+static gboolean has_spent_sample(const Tracked *tracked, int64_t now_us)
+{
+    const ServerFacts *facts = &tracked->facts;
+    return facts->sample_us == tracked->track.move.reclaim_sample_us ||
+           now_us - facts->sample_us >= SPOKEN_US;
+}
+
+/* @waits: somebody does; @soon: or is about to. What nobody is in a hurry for is decided on the statistics that come by
+ * themselves. */
+static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean waits, gboolean soon,
+                            int64_t now_us)
 {
     uint64_t balloon = tracked->facts.balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
-    gboolean gives = wanted && tracked->row.target_bytes > tracked->demand.floor_bytes;
-    return (wanted && moves) || gives || is_pressing(engine, tracked, now_us) ||
+    gboolean has_more = tracked->row.target_bytes > tracked->demand.floor_bytes;
+    gboolean gives = has_more && has_spent_sample(tracked, now_us) && (waits || (soon && !moves));
+    return (waits && moves) || gives || is_pressing(engine, tracked, now_us) ||
            tracked_is_due(tracked, &engine->params, now_us);
 }
 
@@ -353,13 +368,13 @@ void engine_ask_fresh(Engine *engine)
     int64_t now_us = g_get_monotonic_time();
     /* What one takes that bursts comes from what is kept free, as long as there is enough of it. */
     gboolean ready = engine->host.totals.ledger.free_bytes > engine->host.slack_wanted_bytes;
-    gboolean wanted = engine->host.totals.someone_waits || (!ready && engine_bursting(engine, now_us));
+    gboolean waits = engine->host.totals.someone_waits, soon = !ready && engine_bursting(engine, now_us);
     /* Few are asked at a time; the others wait for their turn. */
     for (int pressing = 1; pressing >= 0; pressing--)
         for (guint i = 0; i < engine->counted->len; i++) {
             Tracked *tracked = engine->counted->pdata[i];
             if (is_pressing(engine, tracked, now_us) == pressing && may_be_asked(engine, tracked, now_us) &&
-                wants_fresh(engine, tracked, wanted, now_us))
+                wants_fresh(engine, tracked, waits, soon, now_us))
                 ask_now(engine, tracked, now_us);
         }
     if (engine_is_scarce(engine))

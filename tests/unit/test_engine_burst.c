@@ -293,6 +293,45 @@ static void test_asked_for_refill(void)
     rig_end(rig);
 }
 
+/* Each answer takes from the processors that the burst needs: a donor is asked for one only when the next reclaim from it waits
+ * for that, and who bursts in full sight no more often than donors are. */
+static void test_asks_no_more_than_it_must(void)
+{
+    enum { UNUSED_SAMPLE, SPENT, SPENT_AND_MOVING, OLD, N_CASES };
+    static const gboolean donor_is_asked[N_CASES] = {[SPENT] = TRUE, [OLD] = TRUE};
+    Burst burst;
+    burst_begin(&burst, MODE_MANAGE);
+    burst_settled(&burst);
+    Rig *rig = &burst.rig;
+    Tracked *donor = rig_server(rig, "idle"), *needy = rig_server(rig, "needy");
+    EngineHost *host = &rig->engine->host;
+    host->totals.someone_waits = FALSE;
+    host->slack_wanted_bytes = GIB;
+    host->totals.ledger.free_bytes = GIB - 1;
+    for (int i = 0; i < N_CASES; i++) {
+        int64_t now_us = g_get_monotonic_time();
+        donor->asking_fresh = needy->asking_fresh = FALSE;
+        donor->asked_fresh_us = donor->burst_until_us = donor->stirs_until_us = 0;
+        donor->row.short_bytes = 0;
+        donor->row.target_bytes = donor->target_bytes;
+        donor->demand.floor_bytes = donor->target_bytes / 2;
+        donor->facts.idle = true;
+        donor->facts.sample_us = now_us - (i == OLD ? 2 * G_USEC_PER_SEC : G_USEC_PER_SEC / 10);
+        donor->track.move.reclaim_sample_us =
+            i == SPENT || i == SPENT_AND_MOVING ? donor->facts.sample_us : now_us - 3 * G_USEC_PER_SEC;
+        donor->facts.balloon_bytes = donor->target_bytes + (i == SPENT_AND_MOVING ? 64 * MIB : 0);
+        needy->burst_until_us = now_us + G_USEC_PER_SEC;
+        needy->asked_fresh_us = now_us - G_USEC_PER_SEC / 10;
+        needy->track.burst.bursting = true;
+        needy->track.burst.looked_bytes = needy->facts.balloon_bytes;
+        needy->latest->reports_free_pages = i == UNUSED_SAMPLE;
+        engine_ask_fresh(rig->engine);
+        g_assert_cmpint(donor->asking_fresh, ==, donor_is_asked[i]);
+        g_assert_cmpint(needy->asking_fresh, ==, i != UNUSED_SAMPLE);
+    }
+    rig_end(rig);
+}
+
 /* Nothing is free: it has to wait for what the donor gives back. */
 static void test_never_beyond_the_pool(void)
 {
@@ -385,6 +424,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-burst/whole-rise", test_whole_rise_is_told);
     g_test_add_func("/engine-burst/observe", test_observe_mode_grants_nothing);
     g_test_add_func("/engine-burst/refill", test_asked_for_refill);
+    g_test_add_func("/engine-burst/asks-no-more-than-it-must", test_asks_no_more_than_it_must);
     g_test_add_func("/engine-burst/pool", test_never_beyond_the_pool);
     g_test_add_func("/engine-burst/cache", test_cache_is_told_from_use);
     g_test_add_func("/engine-burst/blind", test_blind_is_asked_while_awake);

@@ -1,0 +1,98 @@
+/* Which servers a glance asks: every look costs a guest in need some of its processor, and one left out keeps others waiting. */
+#include "backend/libvirt_private.h"
+
+#define NOW (INT64_C(100) * US_PER_S)
+#define MS  INT64_C(1000)
+
+/* Running, known, and at the size that was asked for long ago. */
+static Server settled(void)
+{
+    Server server = {.admission = ADMITTED, .target_bytes = GIB, .moved_us = NOW - 90 * US_PER_S};
+    server.definition.driver = (char *)"virtio-balloon";
+    sample_init(&server.sample);
+    server.sample.running = server.sample.has_balloon = TRUE;
+    server.sample.balloon_bytes = GIB;
+    server.read_us = NOW - US_PER_S / 2;
+    return server;
+}
+
+/* It was told so long ago to have @target, and was at @balloon when it was last asked. */
+static Server moving(int64_t told_us, uint64_t target, int64_t read_us, uint64_t balloon)
+{
+    Server server = settled();
+    server.moved_us = NOW - told_us;
+    server.target_bytes = target;
+    server.read_us = NOW - read_us;
+    server.sample.balloon_bytes = balloon;
+    server.sample.live = TRUE;
+    return server;
+}
+
+static void test_settled(void)
+{
+    Server server = settled();
+    g_assert_false(glance_wants(&server, NOW));
+    server.sample.has_balloon = FALSE; /* a driver that tells it only when it is asked */
+    g_assert_true(glance_wants(&server, NOW));
+    server.sample.running = FALSE;
+    g_assert_false(glance_wants(&server, NOW));
+}
+
+static void test_on_its_way(void)
+{
+    Server down = moving(200 * MS, GIB, 80 * MS, 2 * GIB);
+    g_assert_true(glance_wants(&down, NOW));
+    down.read_us = NOW - 79 * MS;
+    g_assert_false(glance_wants(&down, NOW));
+    /* Since it was told it has not been asked: what it had before says nothing. */
+    Server told = moving(10 * MS, GIB, 90 * MS, GIB);
+    g_assert_true(glance_wants(&told, NOW));
+    Server arrived = moving(200 * MS, GIB, 90 * MS, GIB);
+    g_assert_false(glance_wants(&arrived, NOW));
+    /* An event: it has moved since. */
+    arrived.moved_us = NOW - 5 * MS;
+    g_assert_true(glance_wants(&arrived, NOW));
+    Server suspect = down;
+    suspect.read_us = NOW - US_PER_S;
+    suspect.admission = SUSPECT;
+    g_assert_false(glance_wants(&suspect, NOW));
+}
+
+static void test_turned(void)
+{
+    Server server = moving(200 * MS, GIB, 5 * MS, GIB);
+    server.turned = TRUE;
+    g_assert_true(glance_wants(&server, NOW));
+    server.moved_us = NOW - 4 * US_PER_S;
+    g_assert_false(glance_wants(&server, NOW));
+}
+
+/* An answer that is the same as before cannot be told from none: the looks for it become rarer, and end. */
+static void test_expected(void)
+{
+    Server server = settled();
+    unsigned looks = 0;
+    server.asked_us = NOW;
+    for (int64_t ms = 1; ms < 2000; ms++) {
+        if (!glance_wants(&server, NOW + ms * MS))
+            continue;
+        looks++;
+        server.read_us = NOW + ms * MS;
+        g_assert_cmpint(ms, <, 500);
+    }
+    g_assert_cmpuint(looks, >=, 6);
+    g_assert_cmpuint(looks, <=, 10);
+    /* The answer has come. */
+    server.asked_us = 0;
+    g_assert_false(glance_wants(&server, server.read_us + 10 * MS));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/glance/settled", test_settled);
+    g_test_add_func("/glance/on-its-way", test_on_its_way);
+    g_test_add_func("/glance/turned", test_turned);
+    g_test_add_func("/glance/expected", test_expected);
+    return g_test_run();
+}
