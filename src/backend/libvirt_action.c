@@ -3,6 +3,8 @@
 
 /* Below this libvirt and QEMU accept sizes that no guest survives. */
 #define TARGET_LEAST_BYTES MIB
+/* Balloons are counted in pages: one that is told another size never gets there. */
+#define PAGE_BYTES (4 * KIB)
 /* A failed attempt to switch polling on is not repeated sooner. */
 #define PERIOD_RETRY_US (30 * US_PER_S)
 /* libvirt announces migrations, and a job that keeps statistics back is looked for at once. Any other is looked for this often, and
@@ -115,14 +117,8 @@ static void target_done(Call *call, const GError *error)
     Server *server = call->server;
     if (call->state == CALL_RUNNING)
         server->job_active = action->job_active;
-    if (!error) {
-        const int64_t now_us = g_get_monotonic_time();
-        const uint64_t held = server->sample.balloon_bytes, before = server->target_bytes;
-        const gboolean turns = before != 0 && action->bytes > before && held != UNKNOWN && held > before;
-        server->turned = turns || (server->turned && server_is_moving(server, now_us));
-        server->moved_us = now_us;
-        server->target_bytes = action->bytes;
-    }
+    if (!error)
+        server_told(server, action->bytes, g_get_monotonic_time());
     answer(call, error);
 }
 
@@ -136,6 +132,8 @@ static void period_done(Call *call, const GError *error)
         if (!action->kept)
             server->set_period_s = action->period_s;
         server->definition.stats_period_s = action->period_s;
+        if (action->toggle)
+            server->asked_us = g_get_monotonic_time(); /* what came before that was no answer */
     } else if (call->state == CALL_RUNNING && action->off) {
         server->definition.stats_period_s = 0; /* switched on again by action_look_after() */
     }
@@ -257,7 +255,7 @@ void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDon
     action = action_new(server);
     action->bytes = u64_clamp(bytes, TARGET_LEAST_BYTES,
                               u64_min(server->sample.maximum_bytes, server->definition.maximum_bytes)) /
-                    KIB * KIB;
+                    PAGE_BYTES * PAGE_BYTES;
     call = action_call(backend, run_target, target_done, action);
     call->user_done = done;
     call->user_data = user_data;

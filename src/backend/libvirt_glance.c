@@ -9,8 +9,11 @@
 #define WHOLE_EVERY_US (US_PER_S / 2)
 /* Statistics come within milliseconds of being asked for, from a busy emulated guest within a few hundred. */
 #define EXPECTED_US (US_PER_S / 2)
-/* From one look at a balloon on its way to the next. */
-#define ON_ITS_WAY_US INT64_C(80000)
+/* From one look at a balloon to the next: what comes back is needed soon; that a guest takes up what it was granted is counted
+ * already; and one that has arrived may be moved by its guest, of which QEMU tells once a second at most. */
+#define DOWN_US    INT64_C(50000)
+#define UP_US      INT64_C(80000)
+#define ARRIVED_US INT64_C(250000)
 /* Who has not answered by then is left out; its call goes on. */
 #define IMPATIENT_MS 100
 /* Two lanes: the third stays free for actions. */
@@ -33,20 +36,23 @@ static gboolean is_expected(const Server *server, int64_t now_us)
     return now_us - server->read_us >= server->read_us - server->asked_us;
 }
 
-/* Of one that has turned only looks tell how far down it had come: none of them is spared. */
-static gboolean is_on_its_way(const Server *server, int64_t now_us)
+static gboolean is_due(const Server *server, int64_t now_us)
 {
-    if (!server_is_moving(server, now_us) || server->turned)
-        return server_is_moving(server, now_us);
+    /* How far up one had come whose raise was cut short, only looks tell, and until then that counts. */
+    if (server->turn_looks > 0)
+        return TRUE;
     const gboolean has_told = server->sample.live && server->read_us > server->moved_us;
-    const gboolean arrived = has_told && server->sample.balloon_bytes == server->target_bytes;
-    return !arrived && now_us - server->read_us >= ON_ITS_WAY_US;
+    int64_t pause_us = server->sample.balloon_bytes < server->target_bytes ? UP_US : DOWN_US;
+    if (has_told && server->sample.balloon_bytes == server->target_bytes)
+        pause_us = ARRIVED_US;
+    return now_us - server->read_us >= pause_us;
 }
 
 gboolean glance_wants(const Server *server, int64_t now_us)
 {
     return server->sample.running && server->admission == ADMITTED && server->definition.driver &&
-           (!server->sample.has_balloon || is_expected(server, now_us) || is_on_its_way(server, now_us));
+           (!server->sample.has_balloon || is_expected(server, now_us) ||
+            (server_is_moving(server, now_us) && is_due(server, now_us)));
 }
 
 static gboolean on_impatient(gpointer data)

@@ -273,9 +273,9 @@ struct Server {
     int64_t boot_wall_s; /* samples up to this second belong to the guest before */
     uint64_t seen_swap_in_bytes, seen_swap_out_bytes, seen_major_faults, seen_update_s; /* or UNKNOWN */
 
-    int64_t moved_us; /* when its balloon last moved or was told to */
-    gboolean
-        turned; /* it was on its way down when it was told to rise: how far it had come only looks tell */
+    int64_t moved_us;      /* when its balloon last moved or was told to */
+    int turn_looks;        /* looks still to come since a raise was cut short ... */
+    int64_t turned_us;     /* ... then */
     int64_t asked_us;      /* when it was last asked for fresh statistics */
     uint64_t target_bytes; /* last accepted; 0: none */
 
@@ -302,6 +302,8 @@ void server_booted(LibvirtBackend *backend, Server *server);
 void server_apply_listed(LibvirtBackend *backend, Server *server, const Listed *listed, int64_t asked_us);
 void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *sample, int64_t asked_us);
 gboolean server_is_moving(const Server *server, int64_t now_us);
+/* server_told: the hypervisor has taken @target_bytes. */
+void server_told(Server *server, uint64_t target_bytes, int64_t now_us);
 /* server_doubt_balloon: nobody has looked for a while: where its balloon stands is asked for as if it moved, if it was ever asked to. */
 void server_doubt_balloon(Server *server);
 /* server_facts: NULL when not even its maximum is known. */

@@ -8,6 +8,8 @@
 /* Long enough for the slowest notice: libvirt's cached size lags QEMU by up to 1 s (BALLOON_CHANGE is sent once a
  * second), the same again for the guest to start. */
 #define MOVING_US (3 * US_PER_S)
+/* Where a raise was cut short, the balloon's way is known by two looks. */
+#define TURN_LOOKS 2
 /* A target that is not reached by then is stuck; the cached size is right again. */
 #define TARGET_US (60 * US_PER_S)
 
@@ -71,7 +73,7 @@ void server_booted(LibvirtBackend *backend, Server *server)
     server->boot_wall_s = g_get_real_time() / US_PER_S;
     server->job_active = FALSE;
     server->target_bytes = 0;
-    server->turned = FALSE;
+    server->turn_looks = 0;
     server->moved_us = g_get_monotonic_time();
     server->seen_swap_in_bytes = server->seen_swap_out_bytes = UNKNOWN;
     server->seen_major_faults = server->seen_update_s = UNKNOWN;
@@ -237,11 +239,25 @@ void server_apply_sample(LibvirtBackend *backend, Server *server, const Sample *
         server->asked_us = 0; /* the answer has come */
     if (sample->live)
         server->live_us = g_get_monotonic_time();
-    if (sample->live && sample->has_balloon)
+    if (sample->live && sample->has_balloon) {
         server->read_us = asked_us;
+        if (server->turn_looks > 0 && asked_us > server->turned_us)
+            server->turn_looks--;
+    }
     server->sample = merged;
     if (sample->running)
         look_for_missed_reset(backend, server, sample);
+}
+
+void server_told(Server *server, uint64_t target_bytes, int64_t now_us)
+{
+    const uint64_t held = server->sample.balloon_bytes, before = server->target_bytes;
+    if (target_bytes < before && held < before) {
+        server->turn_looks = TURN_LOOKS;
+        server->turned_us = now_us;
+    }
+    server->moved_us = now_us;
+    server->target_bytes = target_bytes;
 }
 
 void server_doubt_balloon(Server *server)

@@ -311,8 +311,9 @@ static gboolean may_be_asked(const Engine *engine, const Tracked *tracked, int64
 {
     if (!engine_can_ask(engine, tracked))
         return FALSE;
-    /* Residency shows what it touches meanwhile. */
-    gboolean shows = tracked->track.burst.bursting && tracked->latest->reports_free_pages;
+    /* Residency shows what it touches meanwhile, as long as it has room to. */
+    gboolean shows = tracked->track.burst.bursting && tracked->latest->reports_free_pages &&
+                     !demand_is_blind(&tracked->demand, &tracked->facts, &engine->params);
     gboolean hurries = is_pressing(engine, tracked, now_us) && !tracked_has_room(tracked) && !shows;
     return now_us - tracked->asked_fresh_us >= (hurries ? ASK_PAUSE_US : ASK_LESS_US);
 }
@@ -325,6 +326,14 @@ static gboolean has_spent_sample(const Tracked *tracked, int64_t now_us)
            now_us - facts->sample_us >= SPOKEN_US;
 }
 
+/* By what its newest sample says, no more can be asked back. */
+static gboolean has_nothing_left(const Engine *engine, const Tracked *tracked)
+{
+    const PlanRow *row = &tracked->row;
+    uint64_t kept = u64_max(row->allocation_bytes, tracked->demand.floor_bytes);
+    return row->target_bytes < u64_add_sat(kept, engine->params.quantum_bytes);
+}
+
 /* @waits: somebody does; @soon: or is about to. What nobody is in a hurry for is decided on the statistics that come by
  * themselves. */
 static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboolean waits, gboolean soon,
@@ -333,9 +342,9 @@ static gboolean wants_fresh(const Engine *engine, const Tracked *tracked, gboole
     uint64_t balloon = tracked->facts.balloon_bytes, target = tracked->target_bytes;
     gboolean moves = u64_max(balloon, target) - u64_min(balloon, target) > engine->params.quantum_bytes;
     gboolean has_more = tracked->row.target_bytes > tracked->demand.floor_bytes;
-    gboolean gives = has_more && has_spent_sample(tracked, now_us) && (waits || (soon && !moves));
-    return (waits && moves) || gives || is_pressing(engine, tracked, now_us) ||
-           tracked_is_due(tracked, &engine->params, now_us);
+    gboolean tells = has_spent_sample(tracked, now_us) || (waits && has_nothing_left(engine, tracked));
+    return (waits && moves) || ((waits || soon) && has_more && tells) ||
+           is_pressing(engine, tracked, now_us) || tracked_is_due(tracked, &engine->params, now_us);
 }
 
 static void ask_now(Engine *engine, Tracked *tracked, int64_t now_us)

@@ -11,6 +11,8 @@
 #define OVERHEAD_MEMORY_US    (INT64_C(600) * 1000 * 1000)
 /* Balloons move by 1 MiB every few milliseconds: less than this between two looks is standing still. */
 #define ADOPT_NEAR_BYTES MIB
+/* A balloon that moves is read more often than this. */
+#define READ_AGAIN_US INT64_C(1000000)
 /* Statistics this old say that a guest was running before we came. */
 #define ADOPT_FRESH_S 5
 /* One that nobody has asked for a while answers at once when it is up. One that boots hardly ends that within this. */
@@ -286,6 +288,16 @@ static void forget(Tracked *tracked)
     tracked->inherited_bytes = tracked->turned_bytes = 0;
 }
 
+/* It moves, and was not looked at since: speeds are from reading to reading. One that nobody looks at for long stands. */
+static bool is_old_reading(const Tracked *tracked, const BackendServer *facts, bool new_boot, int64_t now_us)
+{
+    if (new_boot || facts->balloon_read_us == 0 || now_us - tracked->balloon_us >= READ_AGAIN_US)
+        return false;
+    bool same = facts->balloon_read_us == tracked->latest->balloon_read_us &&
+                facts->balloon_bytes == tracked->latest->balloon_bytes;
+    return same && u64_distance(facts->balloon_bytes, tracked->target_bytes) > ADOPT_NEAR_BYTES;
+}
+
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s)
 {
     sanitize(facts);
@@ -309,6 +321,8 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
         adopt(tracked, facts, now_us, wall_s);
     bound_overhead(tracked, facts, new_boot, now_us);
     tracked->last_balloon_bytes = facts->balloon_bytes;
+    if (!is_old_reading(tracked, facts, new_boot, now_us))
+        tracked->balloon_us = now_us;
     backend_server_free(tracked->latest);
     tracked->latest = facts;
     tracked->taken_us = now_us;

@@ -187,7 +187,7 @@ void tracked_facts(Tracked *tracked, const TrackedDefaults *defaults, gboolean r
         .fixed = fixed,
         .hold = hold_now(tracked, fixed),
         .balloon_bytes = latest->balloon_bytes,
-        .balloon_us = tracked->taken_us,
+        .balloon_us = tracked->balloon_us,
         .target_bytes = tracked_target_at_most(tracked),
         .resident_bytes = resident,
         .overhead_bytes = overhead,

@@ -51,7 +51,8 @@ static void watch_above(ServerTrack *track, const ServerFacts *facts, const Poli
     }
     if (move->inflate_since_us == 0) {
         move->inflate_timed = false;
-        move->inflate_since_us = read_us;
+        /* What was read before it was asked to give is older than its inflating. */
+        move->inflate_since_us = read_us > move->last_down_us ? read_us : move->last_down_us;
         move->inflate_from_bytes = facts->balloon_bytes;
         return;
     }

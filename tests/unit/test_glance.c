@@ -40,31 +40,75 @@ static void test_settled(void)
 
 static void test_on_its_way(void)
 {
-    Server down = moving(200 * MS, GIB, 80 * MS, 2 * GIB);
+    Server down = moving(200 * MS, GIB, 50 * MS, 2 * GIB);
     g_assert_true(glance_wants(&down, NOW));
-    down.read_us = NOW - 79 * MS;
+    down.read_us = NOW - 49 * MS;
     g_assert_false(glance_wants(&down, NOW));
+    Server up = moving(200 * MS, 2 * GIB, 80 * MS, GIB);
+    g_assert_true(glance_wants(&up, NOW));
+    up.read_us = NOW - 79 * MS;
+    g_assert_false(glance_wants(&up, NOW));
     /* Since it was told it has not been asked: what it had before says nothing. */
     Server told = moving(10 * MS, GIB, 90 * MS, GIB);
     g_assert_true(glance_wants(&told, NOW));
-    Server arrived = moving(200 * MS, GIB, 90 * MS, GIB);
-    g_assert_false(glance_wants(&arrived, NOW));
-    /* An event: it has moved since. */
-    arrived.moved_us = NOW - 5 * MS;
-    g_assert_true(glance_wants(&arrived, NOW));
     Server suspect = down;
     suspect.read_us = NOW - US_PER_S;
     suspect.admission = SUSPECT;
     g_assert_false(glance_wants(&suspect, NOW));
 }
 
+/* Its guest may take back what it gave, and an event does not always say so. */
+static void test_arrived(void)
+{
+    Server arrived = moving(600 * MS, GIB, 249 * MS, GIB);
+    g_assert_false(glance_wants(&arrived, NOW));
+    arrived.read_us = NOW - 250 * MS;
+    g_assert_true(glance_wants(&arrived, NOW));
+    arrived.read_us = NOW - 60 * MS;
+    arrived.moved_us = NOW - 5 * MS; /* an event: it has moved since */
+    g_assert_true(glance_wants(&arrived, NOW));
+    arrived.moved_us = NOW - 4 * US_PER_S;
+    arrived.read_us = NOW - 2 * US_PER_S;
+    g_assert_false(glance_wants(&arrived, NOW));
+}
+
 static void test_turned(void)
 {
-    Server server = moving(200 * MS, GIB, 5 * MS, GIB);
-    server.turned = TRUE;
+    Server server = moving(200 * MS, 3 * GIB, 5 * MS, 2 * GIB);
+    server_told(&server, GIB, NOW - 2 * MS);
+    g_assert_cmpint(server.turn_looks, >, 1);
     g_assert_true(glance_wants(&server, NOW));
-    server.moved_us = NOW - 4 * US_PER_S;
+    server.turn_looks = 0;
     g_assert_false(glance_wants(&server, NOW));
+    g_assert_cmpuint(server.target_bytes, ==, GIB);
+    g_assert_cmpint(server.moved_us, ==, NOW - 2 * MS);
+    /* It had arrived; it was told for the first time; it was called back on its way down. */
+    Server arrived = moving(200 * MS, 2 * GIB, 5 * MS, 2 * GIB);
+    server_told(&arrived, GIB, NOW);
+    g_assert_cmpint(arrived.turn_looks, ==, 0);
+    Server first = moving(200 * MS, 0, 5 * MS, 2 * GIB);
+    server_told(&first, GIB, NOW);
+    g_assert_cmpint(first.turn_looks, ==, 0);
+    Server up = moving(200 * MS, GIB, 5 * MS, 2 * GIB);
+    server_told(&up, 3 * GIB / 2, NOW);
+    g_assert_cmpint(up.turn_looks, ==, 0);
+}
+
+/* Only what was asked after it turned counts as a look at that. */
+static void test_turn_looks(void)
+{
+    Server server = moving(200 * MS, 3 * GIB, 5 * MS, 2 * GIB);
+    Sample sample;
+    sample_init(&sample);
+    sample.running = sample.has_balloon = sample.live = sample.asked = TRUE;
+    sample.balloon_bytes = 2 * GIB;
+    server_told(&server, GIB, NOW);
+    int looks = server.turn_looks;
+    server_apply_sample(NULL, &server, &sample, NOW - MS);
+    g_assert_cmpint(server.turn_looks, ==, looks);
+    for (int i = 1; i <= looks; i++)
+        server_apply_sample(NULL, &server, &sample, NOW + i * MS);
+    g_assert_cmpint(server.turn_looks, ==, 0);
 }
 
 /* An answer that is the same as before cannot be told from none: the looks for it become rarer, and end. */
@@ -92,7 +136,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/glance/settled", test_settled);
     g_test_add_func("/glance/on-its-way", test_on_its_way);
+    g_test_add_func("/glance/arrived", test_arrived);
     g_test_add_func("/glance/turned", test_turned);
+    g_test_add_func("/glance/turn-looks", test_turn_looks);
     g_test_add_func("/glance/expected", test_expected);
     return g_test_run();
 }

@@ -67,6 +67,23 @@ static void test_speed_is_of_readings(void)
     g_assert_true(rig.track.move.stalled);
 }
 
+/* It was last looked at long before it was asked: since then it has not inflated. */
+static void test_speed_begins_with_the_request(void)
+{
+    Rig rig = rig_new();
+    rig.facts.balloon_us = rig.now_us - 10 * SECOND_US;
+    rig_ask(&rig, MOVE_RECLAIM_CALM, 3584 * MIB);
+    rig_watch(&rig, SECOND_US / 10, 4 * GIB);
+    rig.facts.balloon_us = rig.now_us;
+    rig_watch(&rig, 0, 4 * GIB);
+    g_assert_false(rig.track.move.stalled);
+    for (int i = 0; i < 50; i++) {
+        rig.facts.balloon_us = rig.now_us;
+        rig_watch(&rig, SECOND_US / 10, 4 * GIB);
+    }
+    g_assert_cmpint(rig.track.demand.rest_until_us, >, 0);
+}
+
 typedef struct {
     const char *name;
     bool deflates_on_oom;
@@ -366,6 +383,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/policy/watch/speed-of-readings", test_speed_is_of_readings);
+    g_test_add_func("/policy/watch/speed-begins-with-the-request", test_speed_begins_with_the_request);
     g_test_add_func("/policy/watch/needs", test_needs);
     g_test_add_func("/policy/watch/rises", test_rises);
     g_test_add_func("/policy/watch/judged-again", test_judged_again);

@@ -305,6 +305,24 @@ static const ServerFacts *look_at(Desk *desk, int64_t us, gboolean asked)
     return look(desk, us);
 }
 
+/* Nobody looked at it while it moved: its size is as old as it was, until nothing has been heard of it for long. */
+static void test_old_reading(Desk *desk, gconstpointer data)
+{
+    adopt_all(desk);
+    look_at(desk, 50 * MS, TRUE);
+    g_assert_cmpint(look_at(desk, 50 * MS, FALSE)->balloon_us, ==,
+                    desk->now_us); /* it is where it was asked to be */
+    tracked_accepted(desk->tracked, MOVE_RECLAIM_URGENT, GIB, desk->now_us);
+    g_assert_cmpint(look_at(desk, 50 * MS, TRUE)->balloon_us, ==, desk->now_us);
+    int64_t read_us = desk->now_us;
+    g_assert_cmpint(look_at(desk, 50 * MS, FALSE)->balloon_us, ==, read_us);
+    desk->facts.balloon_bytes -= 16 * MIB; /* an event said so */
+    g_assert_cmpint(look_at(desk, 50 * MS, FALSE)->balloon_us, ==, desk->now_us);
+    read_us = desk->now_us;
+    g_assert_cmpint(look_at(desk, 900 * MS, FALSE)->balloon_us, ==, read_us);
+    g_assert_cmpint(look_at(desk, 200 * MS, FALSE)->balloon_us, ==, desk->now_us);
+}
+
 /* Called back in the middle of a raise: it may have come as far as that, until QEMU has shown otherwise twice. */
 static void test_turned(Desk *desk, gconstpointer data)
 {
@@ -444,5 +462,6 @@ int main(int argc, char **argv)
     ADD("request/uncertain", test_uncertain);
     ADD("request/uncertain-observed", test_uncertain_adopts);
     ADD("request/returned", test_returned);
+    ADD("request/old-reading", test_old_reading);
     return g_test_run();
 }
