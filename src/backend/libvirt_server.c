@@ -8,8 +8,8 @@
 /* Long enough for the slowest notice: libvirt's cached size lags QEMU by up to 1 s (BALLOON_CHANGE is sent once a
  * second), the same again for the guest to start. */
 #define MOVING_US (3 * US_PER_S)
-/* Where a raise was cut short, the balloon's way is known by two looks. */
-#define TURN_LOOKS 2
+/* Where a raise was cut short, the balloon's way is known by two looks; two that answer late may be taken for one. */
+#define TURN_LOOKS 3
 /* A target that is not reached by then is stuck; the cached size is right again. */
 #define TARGET_US (60 * US_PER_S)
 

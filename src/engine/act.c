@@ -330,7 +330,7 @@ static gboolean has_spent_sample(const Tracked *tracked, int64_t now_us)
 static gboolean has_nothing_left(const Engine *engine, const Tracked *tracked)
 {
     const PlanRow *row = &tracked->row;
-    uint64_t kept = u64_max(row->allocation_bytes, tracked->demand.floor_bytes);
+    uint64_t kept = u64_max(row->allocation_bytes, demand_floor(&tracked->demand, &engine->params));
     return row->target_bytes < u64_add_sat(kept, engine->params.quantum_bytes);
 }
 

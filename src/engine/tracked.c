@@ -288,14 +288,20 @@ static void forget(Tracked *tracked)
     tracked->inherited_bytes = tracked->turned_bytes = 0;
 }
 
-/* It moves, and was not looked at since: speeds are from reading to reading. One that nobody looks at for long stands. */
-static bool is_old_reading(const Tracked *tracked, const BackendServer *facts, bool new_boot, int64_t now_us)
+/* When the balloon had the size that @facts tell. One that moves and was not looked at since is where it was: speeds are from
+ * reading to reading. One that nobody looks at for long stands. */
+static int64_t balloon_as_of(const Tracked *tracked, const BackendServer *facts, bool new_boot,
+                             int64_t now_us)
 {
-    if (new_boot || facts->balloon_read_us == 0 || now_us - tracked->balloon_us >= READ_AGAIN_US)
-        return false;
-    bool same = facts->balloon_read_us == tracked->latest->balloon_read_us &&
-                facts->balloon_bytes == tracked->latest->balloon_bytes;
-    return same && u64_distance(facts->balloon_bytes, tracked->target_bytes) > ADOPT_NEAR_BYTES;
+    const BackendServer *before = tracked->latest;
+    if (new_boot || facts->balloon_read_us == 0)
+        return now_us;
+    if (facts->balloon_read_us != before->balloon_read_us)
+        return MAX(tracked->balloon_us, facts->balloon_read_us);
+    bool stands = u64_distance(facts->balloon_bytes, tracked->target_bytes) <= ADOPT_NEAR_BYTES;
+    bool fresh =
+        facts->balloon_bytes != before->balloon_bytes || now_us - tracked->balloon_us >= READ_AGAIN_US;
+    return stands || fresh ? now_us : tracked->balloon_us;
 }
 
 uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, int64_t wall_s)
@@ -321,8 +327,7 @@ uint64_t tracked_take(Tracked *tracked, BackendServer *facts, int64_t now_us, in
         adopt(tracked, facts, now_us, wall_s);
     bound_overhead(tracked, facts, new_boot, now_us);
     tracked->last_balloon_bytes = facts->balloon_bytes;
-    if (!is_old_reading(tracked, facts, new_boot, now_us))
-        tracked->balloon_us = now_us;
+    tracked->balloon_us = balloon_as_of(tracked, facts, new_boot, now_us);
     backend_server_free(tracked->latest);
     tracked->latest = facts;
     tracked->taken_us = now_us;

@@ -33,7 +33,7 @@ typedef struct {
     const TrackedTimes *times;
     BackendServer *latest; /* owned; the newest facts ... */
     int64_t taken_us;      /* ... and when they came */
-    int64_t balloon_us;    /* ... and when their balloon size was new */
+    int64_t balloon_us;    /* ... and as of when their balloon size is */
     ServerSettings settings;
     ServerTrack track; /* the policy's memory */
     ServerFacts facts; /* as the policy saw them in the last beat */

@@ -316,6 +316,8 @@ static void test_old_reading(Desk *desk, gconstpointer data)
     g_assert_cmpint(look_at(desk, 50 * MS, TRUE)->balloon_us, ==, desk->now_us);
     int64_t read_us = desk->now_us;
     g_assert_cmpint(look_at(desk, 50 * MS, FALSE)->balloon_us, ==, read_us);
+    read_us = desk->facts.balloon_read_us = desk->now_us + 10 * MS; /* others answered 40 ms later */
+    g_assert_cmpint(look_at(desk, 50 * MS, FALSE)->balloon_us, ==, read_us);
     desk->facts.balloon_bytes -= 16 * MIB; /* an event said so */
     g_assert_cmpint(look_at(desk, 50 * MS, FALSE)->balloon_us, ==, desk->now_us);
     read_us = desk->now_us;
