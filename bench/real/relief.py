@@ -295,7 +295,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(prog="bench/run relief", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="about 3 minutes, for development")
+    size.add_argument("--quick", action="store_true", help="about 9 minutes, for development")
     size.add_argument("--full", action="store_true", default=os.environ.get("BENCH_FULL") == "1",
                       help="more of everything: about an hour and a half")
     parser.add_argument("--only", type=parts, metavar="PART,…", help=f"some of {', '.join(PARTS)}")

@@ -349,7 +349,7 @@ static void test_donor_is_asked_when_that_helps(void)
     rig_end(rig);
 }
 
-/* Nor is one that bursts in full sight: until it has no more room to show it. */
+/* One that bursts in full sight is asked no more often than a donor, until it has no more room to show it. */
 static void test_who_shows_its_burst_is_asked_less(void)
 {
     Burst burst;
@@ -365,7 +365,7 @@ static void test_who_shows_its_burst_is_asked_less(void)
         needy->burst_until_us = now_us + 60 * G_USEC_PER_SEC;
         needy->asked_fresh_us = now_us - 90000;
         needy->track.burst.bursting = true;
-        needy->track.burst.rate_bytes_per_s = 100 * GIB; /* ... for long */
+        needy->track.burst.rate_bytes_per_s = 100 * GIB; /* no room lasts for long */
         needy->latest->reports_free_pages = reports;
         needy->demand.headroom_bytes = 64 * MIB;
         needy->facts.resident_bytes = needy->track.burst.looked_bytes =
