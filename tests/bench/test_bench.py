@@ -95,6 +95,16 @@ class Figures(unittest.TestCase):
         found = by_what(figures.targets(results(compare=records)), "step burst")
         self.assertEqual((found["met"], found["value"]), (False, "1.25 ×"))
 
+    def test_step_burst_is_judged_apart_without_free_page_reporting(self):
+        records = [record("unlimited"), record("aerostat", seconds=2.2), record("unlimited", swap=False),
+                   record("aerostat", swap=False, seconds=2.0)]
+        silent = [record(one["config"], seconds=seconds, free_page_reporting=False)
+                  for one, seconds in zip(records[:2], (1.0, 1.5), strict=True)]
+        found = figures.targets(results(compare=records + silent))
+        with_it, without = by_what(found, "with free page reporting"), by_what(found, "without:")
+        self.assertEqual((with_it["value"], with_it["met"]), ("1.10 ×", True))
+        self.assertEqual((without["value"], without["met"]), ("1.50 ×", False))
+
     def test_not_finished_is_infinitely_slow(self):
         records = [record("unlimited"), record("static", seconds=None), record("static", seconds=None), record("static")]
         row = figures.comparison(results(compare=records))[0]
