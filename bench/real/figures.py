@@ -202,9 +202,10 @@ def stopped_targets(results):
             for one in runs]
     grants = [math.inf if us is None else us / 1000 for one in runs for us in one["first_grants_us"]]
     hurt = sum(one["oom_kills"] for one in runs), sum(one["swap_out_bytes"] for one in runs)
-    met = max(slow) <= STEP_RATIO and max(grants) <= GRANT_P99_MS and not any(hurt)
-    return [target(what, wanted, f"{times(max(slow))}, slowest grant {milliseconds(max(grants))}, {hurt[0]} kills, "
-                                 f"{hurt[1] / MIB:.0f} MiB swapped", met)]
+    # As any step burst by its median; of the grants by the slowest.
+    met = median(slow) <= STEP_RATIO and max(grants) <= GRANT_P99_MS and not any(hurt)
+    return [target(what, wanted, f"{times(median(slow))} (slowest of {len(slow)}: {times(max(slow))}), slowest grant "
+                                 f"{milliseconds(max(grants))}, {hurt[0]} kills, {hurt[1] / MIB:.0f} MiB swapped", met)]
 
 
 def targets(results):

@@ -169,27 +169,29 @@ def give(config, name, start_bytes, wanted_bytes, limit_s=30.0):
 
 
 def stopped_donor(stage, config, rng, base_seconds, rested_s):
-    """A donor's QEMU is stopped in the middle of a burst, and stays so while another guest bursts, too."""
+    """A donor's QEMU is stopped in the middle of a burst, and stays so while another guest bursts, too. Of first grants those
+    count that were sent while it was stopped."""
     first, second, victim = rng.sample(stage.names, 3)
     stage.quiet(rested_s)
     held_bytes = config.daemon.servers()[victim]["balloon_bytes"]
     before = stage.counters([first, second])
     grown = Burst(stage.guests[first], 560)
     time.sleep(0.4)
+    stopped_us = now_us()
     stage.guests[victim].stop_process()
     try:
         grown.wait(15)
-        grant_us = config.first_grant_us(grown, ANSWER_US)
+        grants_us = [us for us in (config.first_grant_us(grown, ANSWER_US),) if us is None or grown.start_us + us >= stopped_us]
         stage.guests[first].send(f"anon {IDLE_MIB}M", timeout=30)
         time.sleep(1.0)
         other = stage.burst(second, 480, limit_s=15)
-        second_grant_us = config.first_grant_us(other, ANSWER_US)
+        grants_us.append(config.first_grant_us(other, ANSWER_US))
     finally:
         stage.guests[victim].cont_process()
     counted = stage.since(before, [first, second])
     stage.fresh_report(stage.guests[victim], 20)
-    return {"victim": victim, "rested_s": rested_s, "held_bytes": held_bytes, "bursts": [grown.record(), other.record()], "base_seconds": base_seconds,
-            "first_grants_us": [grant_us, second_grant_us], **counted}
+    return {"victim": victim, "rested_s": rested_s, "held_bytes": held_bytes, "bursts": [grown.record(), other.record()],
+            "base_seconds": base_seconds, "first_grants_us": grants_us, **counted}
 
 
 def qemu_cpu(stage, seconds):

@@ -47,7 +47,7 @@ class Plan:
         # On a shared host the same work was seen to take half as long again a second later: five step bursts of each.
         self.rounds = [[STEP_IDLE, STEP_BUSY, EVERYONE, LEAK], [STEP_IDLE, MIXED, rotation(8, 3)], *[[STEP_IDLE]] * 3]
         self.variant, self.variant_rounds = [STEP_IDLE], 5
-        self.bursts, self.agent_bursts, self.donors, self.stops, self.steady_s = 30, 6, 4, 2, 60
+        self.bursts, self.agent_bursts, self.donors, self.stops, self.steady_s = 30, 6, 4, 4, 60
         if quick:
             self.rounds, self.variant_rounds = [[STEP_IDLE, rotation(8, 2)]], 1
             self.bursts, self.agent_bursts, self.donors, self.stops, self.steady_s = 10, 0, 1, 1, 15

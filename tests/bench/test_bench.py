@@ -168,6 +168,11 @@ class Figures(unittest.TestCase):
                          [False, True, True, True])
         late = {**stopped, "first_grants_us": [50_000, None]}
         self.assertFalse(by_what(figures.targets(results(stopped=[late])), "stopped")["met"])
+        slow = {**stopped, "bursts": [{"seconds": None}, {"seconds": 2.0}]}
+        one_of_three = by_what(figures.targets(results(stopped=[stopped, slow, stopped])), "stopped")
+        self.assertTrue(one_of_three["met"])
+        self.assertIn("slowest of 3: did not finish", one_of_three["value"])
+        self.assertFalse(by_what(figures.targets(results(stopped=[stopped, slow, slow])), "stopped")["met"])
 
     def test_nothing_measured_meets_nothing(self):
         self.assertTrue(all(one["met"] is None for one in figures.targets(results())))
