@@ -3,8 +3,6 @@
 
 /* Below this libvirt and QEMU accept sizes that no guest survives. */
 #define TARGET_LEAST_BYTES MIB
-/* Balloons are counted in pages: one that is told another size never gets there. */
-#define PAGE_BYTES (4 * KIB)
 /* A failed attempt to switch polling on is not repeated sooner. */
 #define PERIOD_RETRY_US (30 * US_PER_S)
 /* libvirt announces migrations, and a job that keeps statistics back is looked for at once. Any other is looked for this often, and
@@ -253,6 +251,7 @@ void action_set_target(Backend *base, const char *id, uint64_t bytes, BackendDon
     backend->read_only = FALSE; /* whoever sets sizes manages */
     supersede_waiting(backend, server);
     action = action_new(server);
+    /* In whole pages: one that is told another size never gets there. */
     action->bytes = u64_clamp(bytes, TARGET_LEAST_BYTES,
                               u64_min(server->sample.maximum_bytes, server->definition.maximum_bytes)) /
                     PAGE_BYTES * PAGE_BYTES;

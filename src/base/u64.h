@@ -6,6 +6,8 @@
 #define MIB (UINT64_C(1024) * KIB)
 #define GIB (UINT64_C(1024) * MIB)
 #define TIB (UINT64_C(1024) * GIB)
+/* What balloons are counted in, whatever the pages of guest and host are (virtio 1.2, section 5.5). */
+#define PAGE_BYTES (UINT64_C(4) * KIB)
 
 /* The largest size anything here accepts: 2^56 - 1 bytes, 64 PiB. Sums of 100 such sizes still fit 64 bits. */
 #define SIZE_MAX_BYTES ((UINT64_C(1) << 56) - 1)

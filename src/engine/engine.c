@@ -9,8 +9,7 @@
 #include "engine/record.h"
 #include "engine/reservation.h"
 
-#define SECOND_US  INT64_C(1000000)
-#define PAGE_BYTES (4 * KIB)
+#define SECOND_US INT64_C(1000000)
 /* The slow beat, and the beat while somebody waits or memory is on its way: a tenth of what a guest needs to fill
  * its headroom at the fastest first touch that was measured. */
 #define SLOW_BEAT_MS 1000

@@ -3,8 +3,6 @@
 #include "base/u64.h"
 #include "engine/tracked.h"
 
-/* A balloon is counted in pages: nothing is smaller. */
-#define PAGE_BYTES (4 * KIB)
 /* A word may have waited to be read by so much without anybody having noticed. */
 #define SAID_EARLY_US INT64_C(1000000)
 

@@ -2,8 +2,7 @@
 #include "sim/guest_memory.h"
 #include "base/u64.h"
 
-#define SECOND_US  INT64_C(1000000)
-#define PAGE_BYTES UINT64_C(4096)
+#define SECOND_US INT64_C(1000000)
 /* Linux keeps some memory free (zone watermarks) and some for itself. */
 #define WATERMARK_BYTES (16 * MIB)
 #define WATERMARK_SHARE 100

@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 #define NOBODY     65534
-#define PAGE_BYTES UINT64_C(4096) /* SQLite's own default */
+#define DATABASE_PAGE_BYTES UINT64_C(4096) /* SQLite's own default */
 
 typedef struct {
     char *folder; /* writable by us; the store's is "state" in it, not there yet */
@@ -215,17 +215,17 @@ static void test_corrupted(Place *place, gconstpointer data)
     g_autoptr(GBytes) whole = read_file(place->file);
     gsize length;
     const char *bytes = g_bytes_get_data(whole, &length);
-    g_assert_cmpuint(length, >, 4 * PAGE_BYTES);
-    for (gsize at = 0; at < length; at += PAGE_BYTES) {
+    g_assert_cmpuint(length, >, 4 * DATABASE_PAGE_BYTES);
+    for (gsize at = 0; at < length; at += DATABASE_PAGE_BYTES) {
         g_autoptr(GError) error = NULL;
         g_autofree char *broken = g_memdup2(bytes, length);
-        memset(broken + at, 0xa5, MIN(PAGE_BYTES, length - at));
+        memset(broken + at, 0xa5, MIN(DATABASE_PAGE_BYTES, length - at));
         write_file(place, broken, length);
         g_autoptr(Store) opened = store_open(place->state, &error);
         g_assert_true((opened == NULL) == (error != NULL));
         refused += opened == NULL;
     }
-    g_assert_cmpuint(refused, ==, length / PAGE_BYTES);
+    g_assert_cmpuint(refused, ==, length / DATABASE_PAGE_BYTES);
     write_file(place, bytes, length / 2); /* a disk that was full */
     assert_refused(place, AEROSTAT_ERROR_FAILED, ".bak copy");
     write_file(place, bytes, length);
