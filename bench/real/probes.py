@@ -169,8 +169,7 @@ def give(config, name, start_bytes, wanted_bytes, limit_s=30.0):
 
 
 def stopped_donor(stage, config, rng, base_seconds, rested_s):
-    """A donor's QEMU is stopped in the middle of a burst, and stays so while another guest bursts, too. Of first grants those
-    count that were sent while it was stopped."""
+    """A donor's QEMU is stopped in the middle of a burst, and stays so while another guest bursts, too."""
     first, second, victim = rng.sample(stage.names, 3)
     stage.quiet(rested_s)
     held_bytes = config.daemon.servers()[victim]["balloon_bytes"]
@@ -181,17 +180,18 @@ def stopped_donor(stage, config, rng, base_seconds, rested_s):
     stage.guests[victim].stop_process()
     try:
         grown.wait(15)
-        grants_us = [us for us in (config.first_grant_us(grown, ANSWER_US),) if us is None or grown.start_us + us >= stopped_us]
+        grant_us = config.first_grant_us(grown, ANSWER_US)
         stage.guests[first].send(f"anon {IDLE_MIB}M", timeout=30)
         time.sleep(1.0)
         other = stage.burst(second, 480, limit_s=15)
-        grants_us.append(config.first_grant_us(other, ANSWER_US))
+        second_grant_us = config.first_grant_us(other, ANSWER_US)
     finally:
         stage.guests[victim].cont_process()
     counted = stage.since(before, [first, second])
     stage.fresh_report(stage.guests[victim], 20)
     return {"victim": victim, "rested_s": rested_s, "held_bytes": held_bytes, "bursts": [grown.record(), other.record()],
-            "base_seconds": base_seconds, "first_grants_us": grants_us, **counted}
+            "base_seconds": base_seconds, "first_grants_us": [grant_us, second_grant_us],
+            "stopped_after_us": [max(0, stopped_us - one.start_us) for one in (grown, other)], **counted}
 
 
 def qemu_cpu(stage, seconds):

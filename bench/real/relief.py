@@ -297,7 +297,7 @@ def parse(arguments):
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="about 9 minutes, for development")
     size.add_argument("--full", action="store_true", default=os.environ.get("BENCH_FULL") == "1",
-                      help="more of everything: about an hour and a half")
+                      help="more of everything: about two hours")
     parser.add_argument("--only", type=parts, metavar="PART,…", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--manager", type=manager, action="append", default=[], metavar="NAME=COMMAND",
                         help="compare with another manager, too; COMMAND is called with libvirt's URI and the pool in bytes")

@@ -104,6 +104,12 @@ class Figures(unittest.TestCase):
         with_it, without = by_what(found, "with free page reporting"), by_what(found, "without:")
         self.assertEqual((with_it["value"], with_it["met"]), ("1.10 ×", True))
         self.assertEqual((without["value"], without["met"]), ("1.50 ×", False))
+        half = figures.targets(results(compare=records[:3]))
+        self.assertIsNone(by_what(half, "without:")["met"])
+        with_it = by_what(half, "with free page reporting")
+        self.assertEqual((with_it["value"], with_it["met"]), ("1.10 ×; 1 of 2 variants measured", None))
+        worse = figures.targets(results(compare=[*records[:2], records[2], record("aerostat", seconds=9.0)]))
+        self.assertFalse(by_what(worse, "with free page reporting")["met"])
 
     def test_not_finished_is_infinitely_slow(self):
         records = [record("unlimited"), record("static", seconds=None), record("static", seconds=None), record("static")]
@@ -162,17 +168,24 @@ class Figures(unittest.TestCase):
         steady = {"guests": 8, "seconds": 60.0, "beats": 60, "daemon_core_share": 0.006, "daemon_resident_bytes": 12 * MIB,
                   "asking_core_share": -0.001, "turns": [{"asked": 0.010, "unasked": 0.011}]}
         stopped = {"base_seconds": 2.0, "bursts": [{"seconds": 2.2}, {"seconds": 2.0}], "first_grants_us": [50_000, 90_000],
+                   "stopped_after_us": [0, 0],
                    "oom_kills": 0, "swap_out_bytes": 0}
         found = figures.targets(results(steady=steady, stopped=[stopped]))
         self.assertEqual([by_what(found, words)["met"] for words in ("processor", "resident", "being asked", "stopped")],
                          [False, True, True, True])
         late = {**stopped, "first_grants_us": [50_000, None]}
         self.assertFalse(by_what(figures.targets(results(stopped=[late])), "stopped")["met"])
-        slow = {**stopped, "bursts": [{"seconds": None}, {"seconds": 2.0}]}
-        one_of_three = by_what(figures.targets(results(stopped=[stopped, slow, stopped])), "stopped")
-        self.assertTrue(one_of_three["met"])
-        self.assertIn("slowest of 3: did not finish", one_of_three["value"])
+        # Sent before the donor was stopped.
+        early = {**stopped, "first_grants_us": [155_000, 90_000], "stopped_after_us": [400_000, 0]}
+        self.assertTrue(by_what(figures.targets(results(stopped=[early])), "stopped")["met"])
+        self.assertFalse(by_what(figures.targets(results(stopped=[{**early, "stopped_after_us": [150_000, 0]}])), "stopped")["met"])
+        slow = {**stopped, "bursts": [{"seconds": 2.4}, {"seconds": 2.0}]}
+        self.assertTrue(by_what(figures.targets(results(stopped=[stopped, slow, stopped])), "stopped")["met"])
         self.assertFalse(by_what(figures.targets(results(stopped=[stopped, slow, slow])), "stopped")["met"])
+        for unfinished in ([{"seconds": None}, {"seconds": 2.0}], [{"seconds": 2.0}, {"seconds": None}]):
+            found = by_what(figures.targets(results(stopped=[stopped, {**stopped, "bursts": unfinished}, stopped])), "stopped")
+            self.assertFalse(found["met"])
+            self.assertIn("1 bursts not done", found["value"])
 
     def test_nothing_measured_meets_nothing(self):
         self.assertTrue(all(one["met"] is None for one in figures.targets(results())))

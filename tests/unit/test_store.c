@@ -10,7 +10,7 @@
 #include "store/database.h"
 #include "store/store.h"
 
-#define NOBODY     65534
+#define NOBODY              65534
 #define DATABASE_PAGE_BYTES UINT64_C(4096) /* SQLite's own default */
 
 typedef struct {
