@@ -36,11 +36,13 @@ class Daemon(Closing):
     """aerostatd with a config of its own in a folder of its own, both gone with close()."""
 
     def __init__(self, uri, pool, mode="manage", slack=None, minimum=None, overhead=None, extra="",
-                 wrapper=()):
+                 wrapper=(), own_group=False):
         self.dir = Path(tempfile.mkdtemp(prefix="aerod-"))
         self.socket = str(self.dir / "control.sock")
         self.log = self.dir / "log"
-        self.wrapper = list(wrapper)
+        # In a process group of its own Ctrl-C in a terminal does not end it before whoever started it; it ends with that.
+        self.own_group = own_group
+        self.wrapper = [*(("setpriv", "--pdeathsig", "TERM") if own_group else ()), *wrapper]
         self.environment = {}  # more of it, for the next start
         lines = ["[host]", f"pool={pool}", f"mode={mode}"] + ([f"slack={slack}"] if slack else [])
         lines += ["[policy]"] + ([f"minimum={minimum}"] if minimum else [])
@@ -57,7 +59,7 @@ class Daemon(Closing):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, program("aerostatd"), "--config", str(self.config)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, env={**os.environ, **self.environment})
+                stdout=log, stderr=log, env={**os.environ, **self.environment}, process_group=0 if self.own_group else None)
         end = time.monotonic() + timeout
         while True:
             try:
