@@ -85,8 +85,9 @@ gboolean relief_over(const ReliefEpisode *episode, int64_t pause_us, int64_t now
 
 void relief_told(ReliefEpisode *episode)
 {
-    int64_t ended_us = episode->ended_us, fine_us = episode->fine_us;
+    ReliefEpisode before = *episode;
     relief_clear(episode);
-    episode->ended_us = ended_us;
-    episode->fine_us = fine_us;
+    episode->ended_us = before.ended_us;
+    episode->fine_us = before.fine_us;
+    episode->fine_bytes = before.fine_bytes;
 }

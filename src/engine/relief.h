@@ -2,7 +2,8 @@
  * Relief: how long servers wait for memory. Figures of the latest waits, and one server's wait under way. Pure.
  *
  * A wait begins when a server's demand rises above what it has, and ends when its balloon has reached what was needed
- * then and no more than half of its headroom is in use. Topping up a headroom that is more than half there is no wait.
+ * then and no more than half of its headroom is in use. Topping up a headroom that is more than half there is no wait: one that
+ * comes to have half of it again before anything was granted has waited until then.
  * Waits that follow each other closely are one rise: a server that grows for seconds has many of them, each with its own
  * time. A wait that ends without a grant keeps no rise open: need that hovers about what there is would join a rise to a
  * later one that has nothing to do with it.
@@ -41,7 +42,8 @@ typedef struct {
     int64_t ended_us; /* the last wait */
     int64_t
         paid_us; /* the end of the last wait of this rise that was granted something, or a later grant; 0: none */
-    int64_t fine_us;   /* the latest sample that found it with what it needs */
+    int64_t fine_us;     /* the latest sample that found it with what it needs ... */
+    uint64_t fine_bytes; /* ... which was this */
     GPtrArray *paid;   /* (element-type JournalSource) what its grants were paid with */
     GPtrArray *helped; /* (element-type JournalSource) who was asked to give meanwhile, and what */
 } ReliefEpisode;

@@ -18,25 +18,33 @@ static uint64_t band_of(const Engine *engine, const Tracked *tracked)
     return u64_max(band, engine->params.quantum_bytes);
 }
 
-/* When it last had what it needed, as far as anybody can tell: before its residency began to grow, or at the sample
- * before the one that shows it. */
-static int64_t had_enough_us(const Tracked *tracked, int64_t now_us)
+/* When it last had what it needed, as far as anybody can tell: before its residency began to grow; or between two samples, the
+ * second of which shows it short of @has_bytes, when its use had risen to that if it rose evenly. */
+static int64_t had_enough_us(const Tracked *tracked, uint64_t has_bytes, int64_t now_us)
 {
+    const ReliefEpisode *relief = &tracked->relief;
+    uint64_t enough = tracked->demand.enough_bytes;
     if (tracked->track.burst.bursting)
         return tracked->track.burst.quiet_us;
-    return tracked->sample_before_us != 0 ? tracked->sample_before_us : now_us;
+    if (relief->fine_us == 0 || relief->fine_us >= tracked->facts.sample_us || enough <= relief->fine_bytes)
+        return tracked->sample_before_us != 0 ? tracked->sample_before_us : now_us;
+    double part = (double)u64_sub_sat(has_bytes, relief->fine_bytes) / (double)(enough - relief->fine_bytes);
+    double passed_us = (double)(tracked->facts.sample_us - relief->fine_us) * MIN(part, 1);
+    return relief->fine_us + (int64_t)passed_us;
 }
 
 static void look_for_wait(Engine *engine, Tracked *tracked, int64_t now_us)
 {
     const Demand *demand = &tracked->demand;
     uint64_t has = u64_add_sat(tracked->facts.balloon_bytes, band_of(engine, tracked));
-    gboolean squeezed = demand->floor_bytes > has;
+    gboolean squeezed = demand->enough_bytes > has;
     gboolean bursts = tracked->track.burst.bursting && demand->need_bytes > has;
-    if (squeezed || bursts)
-        relief_begin(&tracked->relief, had_enough_us(tracked, now_us), demand->need_bytes);
-    else
-        tracked->relief.fine_us = tracked->facts.sample_us;
+    if (squeezed || bursts) {
+        relief_begin(&tracked->relief, had_enough_us(tracked, has, now_us), demand->need_bytes);
+        return;
+    }
+    tracked->relief.fine_us = tracked->facts.sample_us;
+    tracked->relief.fine_bytes = demand->enough_bytes;
 }
 
 static void count_wait(Engine *engine, Tracked *tracked, int64_t now_us)
@@ -54,8 +62,12 @@ static void look_for_end(Engine *engine, Tracked *tracked, int64_t now_us)
     ReliefEpisode *relief = &tracked->relief;
     uint64_t has = u64_add_sat(tracked->facts.balloon_bytes, band_of(engine, tracked));
     uint64_t goal = u64_min(relief->goal_bytes, tracked->facts.maximum_bytes);
+    const Demand *demand = &tracked->demand;
+    /* It was short for a moment, and is no more without anybody's doing: its whole headroom is not what it waits for. */
+    gboolean passed = relief->granted_us == 0 && !tracked->track.burst.bursting &&
+                      tracked->facts.balloon_bytes >= demand->enough_bytes;
     /* It has what it asked for when the wait began, or what it asks for now: it may need less than it did. */
-    if (has >= tracked->demand.floor_bytes && (has >= goal || has >= tracked->demand.need_bytes))
+    if (passed || (has >= demand->enough_bytes && (has >= goal || has >= demand->need_bytes)))
         count_wait(engine, tracked, now_us);
 }
 

@@ -87,8 +87,10 @@ static void raise_floor(Demand *demand, const ServerFacts *facts, const BurstSta
 {
     if (!demand->known || burst->boot_count != facts->boot_count || now_us < burst->cache_until_us)
         return;
-    uint64_t floor_bytes = u64_add_sat(demand->floor_bytes, plan_touched_of(burst));
+    uint64_t touched = plan_touched_of(burst);
+    uint64_t floor_bytes = u64_add_sat(demand->floor_bytes, touched);
     demand->floor_bytes = u64_min(floor_bytes, u64_max(demand->floor_bytes, facts->maximum_bytes));
+    demand->enough_bytes = u64_min(u64_add_sat(demand->enough_bytes, touched), demand->floor_bytes);
 }
 
 /* Everything that needs all that is remembered of one server, while it is at hand. */

@@ -344,6 +344,7 @@ static Demand demand_unknown(const ServerFacts *facts)
         .need_bytes = held,
         .comfort_bytes = held,
         .floor_bytes = held,
+        .enough_bytes = held,
         .active_permille = 1000,
     };
 }
@@ -360,6 +361,11 @@ static uint64_t bursting_to(const DemandState *state, const ServerFacts *facts, 
     if (u64_add_sat(resident, base_headroom(facts, params, used_bytes) / 2) < has)
         return used_bytes;
     return u64_max(used_bytes, u64_min(resident, u64_add_sat(used_bytes, resident - before)));
+}
+
+static uint64_t with_margin(const ServerFacts *facts, const PolicyParams *params, uint64_t used_bytes)
+{
+    return u64_add_sat(used_bytes, scaled(base_headroom(facts, params, used_bytes), params->margin_permille));
 }
 
 /* ESX's f. */
@@ -395,7 +401,8 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     uint64_t working_set = sure + u64_min(state->cache_bytes, high - sure);
     uint64_t headroom = headroom_now(state, facts, params, working_set, now_us);
     uint64_t learned = learned_floor(state, params, now_us);
-    uint64_t margin = scaled(base_headroom(facts, params, used), params->margin_permille);
+    uint64_t floor_bytes = u64_max(with_margin(facts, params, used), learned);
+    uint64_t enough = u64_max(with_margin(facts, params, u64_min(sure, used)), learned);
     uint64_t need = u64_clamp(u64_max(u64_add_sat(working_set, headroom), learned), low, high);
     uint64_t faulting_floor_bytes = faulting_floor(state, params, headroom, now_us);
     uint64_t comfort = comfort_now(state, params, need, now_us);
@@ -407,7 +414,8 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         .headroom_bytes = headroom,
         .need_bytes = need,
         .comfort_bytes = u64_clamp(comfort, need, high),
-        .floor_bytes = u64_clamp(u64_max(u64_add_sat(used, margin), learned), low, high),
+        .floor_bytes = u64_clamp(floor_bytes, low, high),
+        .enough_bytes = u64_clamp(enough, low, high),
         .faulting_floor_bytes = faulting_floor_bytes,
         .active_permille = active_share(working_set, need),
         .known = true,

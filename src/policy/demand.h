@@ -11,6 +11,7 @@
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
  *   floor       = max(minimum, learned floor, used + margin): no target below it (G2)
+ *   enough      = the same without that caution: who has less is short, whichever size the sample belongs to
  *   faulting    available looks high after a swap-out, and what is in swap has to come back: while the guest swaps or
  *   floor       faults, a second floor keeps all it has but what lies unused (free, not cache) beyond all that swap may
  *               bring back and a full headroom. Below it nothing may be taken, down to it only while somebody waits;
@@ -71,6 +72,7 @@ typedef struct {
     uint64_t need_bytes;           /* within [minimum, maximum] */
     uint64_t comfort_bytes;        /* within [need, maximum] */
     uint64_t floor_bytes;          /* within [minimum, maximum] */
+    uint64_t enough_bytes;         /* within [minimum, floor] */
     uint64_t faulting_floor_bytes; /* 0 while not faulting; UINT64_MAX while nothing may be taken */
     uint32_t active_permille; /* share of the need that is working set: ESX's f, for the idle tax; of the need
                                  and not of the balloon size, so that an allocation cannot change itself */

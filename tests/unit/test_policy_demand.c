@@ -169,11 +169,12 @@ static void test_growth_in_quick_samples(void)
     g_assert_cmpuint(rig.state.growth_bytes_per_s, <, 1100 * MIB);
 }
 
-/* Inflating, the sample is paired with the larger size: that is no growth, and the need stays. */
+/* Inflating, the sample is paired with the larger size: that is no growth, and the need stays, and so does what is enough. */
 static void test_inflating_is_no_growth(void)
 {
     Rig rig = rig_new(8 * GIB, 8 * GIB, 2 * GIB);
-    uint64_t need = rig.demand.need_bytes;
+    uint64_t need = rig.demand.need_bytes, enough = rig.demand.enough_bytes;
+    g_assert_cmpuint(enough, ==, rig.demand.floor_bytes);
     for (uint64_t balloon = 7 * GIB; balloon >= 3 * GIB; balloon -= GIB) {
         rig.now_us += SECOND_US;
         rig.facts.sample_balloon_bytes = rig.facts.balloon_bytes;
@@ -182,6 +183,7 @@ static void test_inflating_is_no_growth(void)
         rig.facts.sample_us = rig.now_us;
         rig.demand = demand_update(&rig.state, &rig.facts, &rig.params, rig.now_us);
         g_assert_cmpuint(rig.demand.need_bytes, ==, need);
+        g_assert_cmpuint(rig.demand.enough_bytes, ==, enough);
         g_assert_cmpuint(rig.demand.floor_bytes, >, 3 * GIB);
     }
 }
@@ -407,6 +409,7 @@ static void test_hostile(void)
         Demand demand = demand_update(&state, &facts, &params, facts.sample_us);
         g_assert_cmpuint(demand.need_bytes, <=, facts.maximum_bytes);
         g_assert_cmpuint(demand.floor_bytes, <=, facts.maximum_bytes);
+        g_assert_cmpuint(demand.enough_bytes, <=, demand.floor_bytes);
         demand_distress(&state, &facts, &params, values[i % n], facts.sample_us);
     }
 }
