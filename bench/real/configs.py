@@ -15,7 +15,7 @@ from aerodaemon import Daemon
 # same bytes under every manager.
 OVERHEAD_BYTES = 216 * MIB
 MINIMUM = "128M"
-CALM_S, SETTLE_S = 1.5, 15.0
+CALM_S, SETTLE_S = 10.0, 60.0
 
 
 class Config:

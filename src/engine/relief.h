@@ -44,8 +44,8 @@ typedef struct {
         paid_us; /* the end of the last wait of this rise that was granted something, or a later grant; 0: none */
     int64_t fine_us;     /* the latest sample that found it with what it needs ... */
     uint64_t fine_bytes; /* ... which was this */
-    GPtrArray *paid;   /* (element-type JournalSource) what its grants were paid with */
-    GPtrArray *helped; /* (element-type JournalSource) who was asked to give meanwhile, and what */
+    GPtrArray *paid;     /* (element-type JournalSource) what its grants were paid with */
+    GPtrArray *helped;   /* (element-type JournalSource) who was asked to give meanwhile, and what */
 } ReliefEpisode;
 
 void relief_clear(ReliefEpisode *episode);

@@ -237,6 +237,11 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     uint64_t left = u64_sub_sat(facts->sample_balloon_bytes, used);
     bool starved = left < base / 4;
     state->starved_samples = starved ? (uint32_t)u64_min(state->starved_samples + 1, STARVED_MAX) : 0;
+    /* Nor is a rise that the sample may not know of yet any use of it. */
+    uint64_t smallest = u64_min(facts->balloon_bytes, facts->sample_balloon_bytes);
+    if (state->last_sample_us != 0)
+        smallest = u64_min(smallest, state->sample_balloon_bytes);
+    state->least_bytes = used_of(facts, params, smallest);
     state->sample_balloon_bytes = facts->sample_balloon_bytes;
     state->touched_bytes = touched_now(facts, params);
     uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
@@ -245,6 +250,7 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     if (let_go && !state->wrote)
         state->growth_bytes_per_s = state->resident_growth_bytes_per_s = 0;
     state->unused_bytes = unused;
+    state->filled_bytes = facts_cache(facts);
     state->last_sample_us = facts->sample_us;
 }
 
@@ -343,6 +349,7 @@ static Demand demand_unknown(const ServerFacts *facts)
         .working_set_bytes = UNKNOWN,
         .need_bytes = held,
         .comfort_bytes = held,
+        .lent_bytes = held,
         .floor_bytes = held,
         .enough_bytes = held,
         .active_permille = 1000,
@@ -404,6 +411,7 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     uint64_t floor_bytes = u64_max(with_margin(facts, params, used), learned);
     uint64_t enough = u64_max(with_margin(facts, params, u64_min(sure, used)), learned);
     uint64_t need = u64_clamp(u64_max(u64_add_sat(working_set, headroom), learned), low, high);
+    uint64_t lent = u64_add_sat(state->least_bytes, base_headroom(facts, params, state->least_bytes));
     uint64_t faulting_floor_bytes = faulting_floor(state, params, headroom, now_us);
     uint64_t comfort = comfort_now(state, params, need, now_us);
     if (faulting_floor_bytes > 0 && rule_on(params, RULE_HOLD_FAULTING))
@@ -414,6 +422,7 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         .headroom_bytes = headroom,
         .need_bytes = need,
         .comfort_bytes = u64_clamp(comfort, need, high),
+        .lent_bytes = u64_clamp(u64_add_sat(lent, state->filled_bytes), need, high),
         .floor_bytes = u64_clamp(floor_bytes, low, high),
         .enough_bytes = u64_clamp(enough, low, high),
         .faulting_floor_bytes = faulting_floor_bytes,

@@ -353,6 +353,7 @@ static void test_risen_donors(void)
 /* Two donors leave much unused; one of them may begin to burst as well, by @grown a look. */
 static void bench_burst_a_donor(Bench *bench, uint64_t grown)
 {
+    bench->servers[0].unused_bytes = 160 * MIB;
     for (int i = 1; i < 3; i++)
         bench->servers[i].unused_bytes = 340 * MIB;
     for (int i = 0; i < 5 && grown > 0; i++)

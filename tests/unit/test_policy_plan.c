@@ -135,12 +135,14 @@ static void test_surplus_and_levelling(void)
     rig_clear(&rig);
 }
 
-/* What a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
+/* What a guest does not use at all, and nobody needs, goes to the pool; its cache is left to it, beyond its share only as long as
+ * nobody wants that. */
 static void test_kept_ready(void)
 {
     Rig rig = rig_new(8 * GIB, 0);
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
+    rig.servers[0].unused_bytes = 3 * GIB;
     rig.servers[1].unused_bytes = 200 * MIB; /* the rest is cache */
     rig_decide(&rig);
     for (int i = 0; i < 120; i++) {
@@ -149,12 +151,37 @@ static void test_kept_ready(void)
     }
     const PlanRow *rows = rig.decision->rows;
     uint64_t need = rig.decision->demands[0].need_bytes, pool = rig.host.pool_bytes;
-    g_assert_cmpuint(rows[0].allocation_bytes, ==, rows[1].allocation_bytes);
-    g_assert_cmpuint(u64_distance(rows[0].allocation_bytes, need + (pool - 2 * need) / 4), <, MIB);
-    g_assert_cmpuint(rows[0].target_bytes, <, rows[0].allocation_bytes / 100 * 102);
+    g_assert_cmpuint(rows[0].allocation_bytes, ==, need);
+    g_assert_cmpuint(u64_distance(rows[1].allocation_bytes, need + (pool - 2 * need) / 2), <, 2 * MIB);
+    /* Until what is to be kept is there, or it has no more than a headroom of it. */
+    g_assert_cmpuint(rows[0].target_bytes, <, rows[0].allocation_bytes + 200 * MIB);
     g_assert_cmpuint(rows[1].target_bytes, >, 4 * GIB - 200 * MIB);
-    assert_row(rows[0], MOVE_NONE, WAIT_SETTLED);
-    assert_row(rows[1], MOVE_NONE, WAIT_NOT_NEEDED);
+    assert_row(rows[0], MOVE_NONE, WAIT_NOT_NEEDED);
+    assert_row(rows[1], MOVE_NONE, WAIT_SETTLED);
+    rig_clear(&rig);
+}
+
+/* It grows by what its guest reads into it, up to its share; free pages alone bring none. */
+static void test_lent_to_cache(void)
+{
+    Rig rig = rig_new(8 * GIB, 0);
+    rig_add(&rig, 8 * GIB, 3 * GIB / 2, GIB);
+    rig_add(&rig, 8 * GIB, 3 * GIB / 2, GIB);
+    uint64_t cache = 0, share = 0;
+    rig_decide(&rig);
+    for (int i = 0; i < 120; i++) {
+        for (int k = 0; k < 2; k++)
+            rig.servers[k].unused_bytes = rig.servers[k].balloon_bytes - GIB;
+        cache = u64_min(cache + 64 * MIB, rig.servers[1].unused_bytes);
+        rig.servers[1].unused_bytes -= cache;
+        rig_beat(&rig, SECOND_US);
+        share = rig.decision->demands[0].need_bytes;
+        share += (rig.host.pool_bytes - 2 * share) / 2;
+    }
+    const PlanRow *rows = rig.decision->rows;
+    g_assert_cmpuint(rows[0].allocation_bytes, ==, rig.decision->demands[0].need_bytes);
+    g_assert_cmpuint(rows[0].target_bytes, <, 3 * GIB / 2);
+    g_assert_cmpuint(u64_distance(rows[1].target_bytes, share), <, 64 * MIB);
     rig_clear(&rig);
 }
 
@@ -167,7 +194,7 @@ static void test_ready_from_risen(void)
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
         Rig rig = rig_new(6 * GIB + cases[k].free_bytes, 0);
         rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_add(&rig, 8 * GIB, GIB, GIB / 2);
+        rig_add(&rig, 8 * GIB, GIB, GIB / 2)->unused_bytes = GIB / 2;
         rig_decide(&rig); /* the policy meets them */
         rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
         rig.tracks[0].move.reclaim_sample_us = 0;
@@ -650,6 +677,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/grant-and-urgent", test_grant_and_urgent);
     g_test_add_func("/policy/plan/surplus-and-levelling", test_surplus_and_levelling);
     g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
+    g_test_add_func("/policy/plan/lent-to-cache", test_lent_to_cache);
     g_test_add_func("/policy/plan/ready-from-risen", test_ready_from_risen);
     g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
