@@ -15,7 +15,8 @@ from aerodaemon import Daemon
 # same bytes under every manager.
 OVERHEAD_BYTES = 216 * MIB
 MINIMUM = "128M"
-CALM_S, SETTLE_S = 10.0, 60.0
+# A balloon that is off by little is moved after 10 s: who has stood for longer is at rest. An external manager is only started.
+CALM_S, SETTLE_S, STARTS_S = 12.0, 60.0, 1.5
 
 
 class Config:
@@ -205,7 +206,7 @@ class External(Config):
         self.process = subprocess.Popen(["sh", "-c", f'{self.command} "$@"', self.name, uri, pool], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                         start_new_session=True)
-        time.sleep(CALM_S)
+        time.sleep(STARTS_S)
         self.check()
 
     def check(self):

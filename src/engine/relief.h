@@ -1,9 +1,9 @@
 /*
  * Relief: how long servers wait for memory. Figures of the latest waits, and one server's wait under way. Pure.
  *
- * A wait begins when a server's demand rises above what it has, and ends when its balloon has reached what was needed
- * then and no more than half of its headroom is in use. Topping up a headroom that is more than half there is no wait: one that
- * comes to have half of it again before anything was granted has waited until then.
+ * A wait begins when a server's demand rises above what it has, and ends when its balloon has reached what was needed then, or
+ * what is needed now, and no more than half of its headroom is in use. Topping up a headroom that is more than half there is no
+ * wait: one that comes to have half of it again, and all that it was granted, has waited until then.
  * Waits that follow each other closely are one rise: a server that grows for seconds has many of them, each with its own
  * time. A wait that ends without a grant keeps no rise open: need that hovers about what there is would join a rise to a
  * later one that has nothing to do with it.

@@ -63,9 +63,14 @@ static void look_for_end(Engine *engine, Tracked *tracked, int64_t now_us)
     uint64_t has = u64_add_sat(tracked->facts.balloon_bytes, band_of(engine, tracked));
     uint64_t goal = u64_min(relief->goal_bytes, tracked->facts.maximum_bytes);
     const Demand *demand = &tracked->demand;
-    /* It was short for a moment, and is no more without anybody's doing: its whole headroom is not what it waits for. */
-    gboolean passed = relief->granted_us == 0 && !tracked->track.burst.bursting &&
-                      tracked->facts.balloon_bytes >= demand->enough_bytes;
+    /* It was short for a moment, and is no more: the rest of its headroom is not what it waits for. What it was granted must have
+     * come, and a burst must have told that it is over: one that has filled its balloon looks as quiet. */
+    gboolean come =
+        relief->granted_us == 0 ||
+        u64_add_sat(tracked->facts.balloon_bytes, engine->params.quantum_bytes) >= tracked->target_bytes;
+    gboolean told =
+        !tracked->track.burst.bursting && tracked->facts.sample_us >= tracked->track.burst.grew_us;
+    gboolean passed = come && told && tracked->facts.balloon_bytes >= demand->enough_bytes;
     /* It has what it asked for when the wait began, or what it asks for now: it may need less than it did. */
     if (passed || (has >= demand->enough_bytes && (has >= goal || has >= demand->need_bytes)))
         count_wait(engine, tracked, now_us);
@@ -137,6 +142,7 @@ void engine_measure_relief(Engine *engine, int64_t now_us)
         Tracked *tracked = engine->counted->pdata[i];
         if (!can_wait(tracked)) {
             relief_clear(&tracked->relief);
+            tracked->relief.ended_us = now_us; /* no wait began before */
             continue;
         }
         if (tracked->relief.since_us != 0)

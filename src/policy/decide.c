@@ -190,18 +190,19 @@ static uint64_t lacking_of(const Decision *decision, const ServerFacts *servers,
     return u64_sub_sat(lacking, room);
 }
 
-/* Of what needs, slack and bursts leave, a share is given to nobody; the rest is lent to who has cache to show for it, and what
- * is then left stays in the pool as well. Where nearly all could have their maximum it is theirs. */
+/* Of what needs, slack and bursts leave, a share is given to nobody, and the rest is lent: to all alike, or to who has cache to
+ * show for it, and what is then left stays in the pool as well. Where nearly all could have their maximum it is theirs. */
 static void lend(const ServerFacts *servers, const PolicyParams *params, Decision *decision, uint64_t surplus,
                  uint64_t sum)
 {
-    const uint64_t room = u64_sub_sat(surplus, sum);
-    const uint64_t lacking = params->ready_permille > 0 ? lacking_of(decision, servers, room) : 0;
-    const uint64_t kept = u64_min(room / 1000 * params->ready_permille, lacking);
-    for (Tier tier = TIER_COMFORT; tier <= TIER_LENT; tier++)
-        if (sum < surplus - kept)
-            sum = fill_tier(decision, tier, servers, params, surplus - kept);
-    const uint64_t ready = u64_min(u64_sub_sat(surplus, sum), lacking);
+    const Tier last = params->lend_to_cache ? TIER_LENT : TIER_COMFORT;
+    const uint64_t room = u64_sub_sat(surplus, sum), lacking = lacking_of(decision, servers, room);
+    uint64_t ready = u64_min(room / 1000 * params->ready_permille, lacking);
+    for (Tier tier = TIER_COMFORT; tier <= last; tier++)
+        if (sum < surplus - ready)
+            sum = fill_tier(decision, tier, servers, params, surplus - ready);
+    if (params->lend_to_cache)
+        ready = u64_min(u64_sub_sat(surplus, sum), lacking);
     decision->scratch.ready_bytes = ready;
     if (sum < u64_sub_sat(surplus, ready))
         fill_tier(decision, TIER_MAXIMUM, servers, params, surplus - ready);

@@ -237,11 +237,11 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     uint64_t left = u64_sub_sat(facts->sample_balloon_bytes, used);
     bool starved = left < base / 4;
     state->starved_samples = starved ? (uint32_t)u64_min(state->starved_samples + 1, STARVED_MAX) : 0;
-    /* Nor is a rise that the sample may not know of yet any use of it. */
+    /* Nor is a rise that the sample may not know of yet any use of it: it may belong to the size of the one before. */
     uint64_t smallest = u64_min(facts->balloon_bytes, facts->sample_balloon_bytes);
     if (state->last_sample_us != 0)
         smallest = u64_min(smallest, state->sample_balloon_bytes);
-    state->least_bytes = used_of(facts, params, smallest);
+    state->steady_bytes = u64_clamp(state->steady_bytes, used_of(facts, params, smallest), used);
     state->sample_balloon_bytes = facts->sample_balloon_bytes;
     state->touched_bytes = touched_now(facts, params);
     uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
@@ -375,6 +375,15 @@ static uint64_t with_margin(const ServerFacts *facts, const PolicyParams *params
     return u64_add_sat(used_bytes, scaled(base_headroom(facts, params, used_bytes), params->margin_permille));
 }
 
+/* What it has put to use, cache included and as far as it has touched that much, and a headroom of that: more than the free
+ * pages that Linux keeps of its own accord, so that cache goes on growing. */
+static uint64_t lent_now(const DemandState *state, const ServerFacts *facts, const PolicyParams *params)
+{
+    uint64_t put = u64_add_sat(state->steady_bytes, state->filled_bytes);
+    put = u64_min(u64_min(put, touched_now(facts, params)), facts->maximum_bytes);
+    return u64_add_sat(put, base_headroom(facts, params, put));
+}
+
 /* ESX's f. */
 static uint32_t active_share(uint64_t working_set_bytes, uint64_t need_bytes)
 {
@@ -411,7 +420,6 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
     uint64_t floor_bytes = u64_max(with_margin(facts, params, used), learned);
     uint64_t enough = u64_max(with_margin(facts, params, u64_min(sure, used)), learned);
     uint64_t need = u64_clamp(u64_max(u64_add_sat(working_set, headroom), learned), low, high);
-    uint64_t lent = u64_add_sat(state->least_bytes, base_headroom(facts, params, state->least_bytes));
     uint64_t faulting_floor_bytes = faulting_floor(state, params, headroom, now_us);
     uint64_t comfort = comfort_now(state, params, need, now_us);
     if (faulting_floor_bytes > 0 && rule_on(params, RULE_HOLD_FAULTING))
@@ -422,7 +430,7 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         .headroom_bytes = headroom,
         .need_bytes = need,
         .comfort_bytes = u64_clamp(comfort, need, high),
-        .lent_bytes = u64_clamp(u64_add_sat(lent, state->filled_bytes), need, high),
+        .lent_bytes = u64_clamp(lent_now(state, facts, params), need, high),
         .floor_bytes = u64_clamp(floor_bytes, low, high),
         .enough_bytes = u64_clamp(enough, low, high),
         .faulting_floor_bytes = faulting_floor_bytes,

@@ -9,11 +9,12 @@
  *                 residency that rises until it nears the balloon size counts as use at once, without a sample
  *   working set = used + file cache that has proven to be in use
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
- *   lent        = need, and the file cache it has: what it has put memory to beyond its need. Free pages that nobody reads
- *                 anything into are of no more use to it than in the pool; the maximum where nobody can tell them apart
+ *   lent        = what it has put to use, file cache included and as far as it has touched that much, and a headroom of
+ *                 that; never less than need. Free pages that nobody reads anything into are of no more use to it than in
+ *                 the pool; where nobody can tell them apart all it has touched counts, or its maximum
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
  *   floor       = max(minimum, learned floor, used + margin): no target below it (G2)
- *   enough      = the same without that caution: who has less is short, whichever size the sample belongs to
+ *   enough      = the same with the size that fits what was known before: who has less is short
  *   faulting    available looks high after a swap-out, and what is in swap has to come back: while the guest swaps or
  *   floor       faults, a second floor keeps all it has but what lies unused (free, not cache) beyond all that swap may
  *               bring back and a full headroom. Below it nothing may be taken, down to it only while somebody waits;
@@ -43,8 +44,8 @@ typedef struct {
     int64_t told_us;
     int64_t faulting_until_us; /* the faulting floor is in force until then */
     uint64_t unused_bytes;     /* of the last sample; 0 when nobody knows */
-    uint64_t least_bytes;  /* used of the last sample, with the smallest balloon size that it may belong to */
-    uint64_t filled_bytes; /* ... and its file cache; UNKNOWN when nobody knows */
+    uint64_t steady_bytes;     /* used as it was, as far as the last sample allows after a move either way */
+    uint64_t filled_bytes;     /* ... and its file cache; UNKNOWN when nobody knows */
     uint64_t swapped_bytes;    /* what swap may bring back, at most; UNKNOWN when nobody knows ... */
     uint64_t swapped_in_bytes; /* ... and the counters of the sample that was last counted in */
     uint64_t swapped_out_bytes;

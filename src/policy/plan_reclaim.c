@@ -248,10 +248,17 @@ static uint64_t free_of_its_burst(const Beat *beat, size_t i, const Wanted *want
     return u64_sub_sat(beat->rows[i].target_bytes, u64_add_sat(floor_of(beat, i), expected));
 }
 
+/* On its way up: how far it has got is not known to the moment, and what it was given for may be about to begin. */
+static bool is_rising(const Beat *beat, size_t i)
+{
+    uint64_t arrived = u64_add_sat(beat->servers[i].balloon_bytes, beat->params->quantum_bytes);
+    return arrived < beat->rows[i].target_bytes && !beat->tracks[i].move.untaken;
+}
+
 static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
 {
     const uint64_t quantum = beat->params->quantum_bytes;
-    if (wanted->urgent_bytes == 0 && (holds_faulting(beat, i) || bursts_alone(beat, i)))
+    if (wanted->urgent_bytes == 0 && (holds_faulting(beat, i) || bursts_alone(beat, i) || is_rising(beat, i)))
         return;
     uint64_t give = beat->rows[i].target_bytes - goal_of(beat, i);
     if (wanted->urgent_bytes == 0)

@@ -112,7 +112,7 @@ void reference_allocate(const World *world, long double *ret_share)
     }
     if (budget < 0)
         budget = 0;
-    long double expected = 0, kept = 0, lacking = 0;
+    long double expected = 0, kept = 0, lacking = 0, ignored;
     for (int k = 0; k < world->n; k++) {
         long double touched =
             plan_expected_of(&world->facts[k], &world->tracks[k].burst, &world->params, world->now_us);
@@ -120,17 +120,16 @@ void reference_allocate(const World *world, long double *ret_share)
         expected += touched < room ? touched : (room > 0 ? room : 0);
     }
     for (int number = 0; number < 5; number++) {
+        if (number == 3 && !world->params.lend_to_cache)
+            continue;
         long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
-        if (number == 2) {
+        if (number == 2)
             kept = room(world, ret_share, tier_budget - expected, &lacking) / 2;
-            kept = kept < lacking ? kept : lacking;
-        }
         /* Nobody has cache for more of it: nor is that lent. */
-        if (number == 4) {
-            long double ignored;
+        if (number == 4 && world->params.lend_to_cache)
             kept = room(world, ret_share, tier_budget - expected, &ignored);
-            kept = kept < lacking ? kept : lacking;
-        }
+        if (number >= 2 && kept > lacking)
+            kept = lacking;
         tier_budget -= kept + (number >= 2 ? expected : 0);
         long double sum = 0;
         for (int k = 0; k < world->n; k++) {

@@ -107,12 +107,69 @@ static void test_granted_waits_for_all(void)
     look_after(&waits, 0);
     sample_after(&waits, SECOND, BALLOON + 12 * MIB);
     relief_granted(&donor->relief, 60 * MIB, waits.now_us);
+    donor->target_bytes = BALLOON + 60 * MIB;
     donor->facts.balloon_bytes = BALLOON + 20 * MIB;
     look_after(&waits, SECOND / 10);
     g_assert_cmpint(donor->relief.since_us, !=, 0);
     donor->facts.balloon_bytes = BALLOON + 60 * MIB;
     look_after(&waits, SECOND / 10);
     g_assert_cmpint(donor->relief.since_us, ==, 0);
+    rig_end(&waits.rig);
+}
+
+/* A part was granted, there is no more, and its use falls back: that was all it waited for. */
+static void test_passes_with_a_part(void)
+{
+    Waits waits;
+    waits_begin(&waits);
+    Tracked *donor = waits.donor;
+    look_after(&waits, 0);
+    sample_after(&waits, SECOND, BALLOON + 12 * MIB);
+    relief_granted(&donor->relief, 4 * MIB, waits.now_us);
+    donor->target_bytes = donor->facts.balloon_bytes = BALLOON + 4 * MIB;
+    look_after(&waits, SECOND / 10);
+    g_assert_cmpint(donor->relief.since_us, !=, 0);
+    sample_after(&waits, SECOND, BALLOON - 4 * MIB);
+    g_assert_cmpint(donor->relief.since_us, ==, 0);
+    rig_end(&waits.rig);
+}
+
+/* One that has filled its balloon grows no more, and may have no time to say so: it waits until it has. */
+static void test_at_the_wall(void)
+{
+    Waits waits;
+    waits_begin(&waits);
+    Tracked *donor = waits.donor;
+    look_after(&waits, 0);
+    BurstState *burst = &donor->track.burst;
+    burst->bursting = true;
+    burst->quiet_us = waits.now_us + SECOND / 10;
+    burst->grew_us = waits.now_us + SECOND / 4;
+    look_after(&waits, SECOND / 4);
+    g_assert_cmpint(donor->relief.since_us, ==, burst->quiet_us);
+    burst->bursting = false;
+    look_after(&waits, SECOND);
+    g_assert_cmpint(donor->relief.since_us, ==, burst->quiet_us);
+    sample_after(&waits, SECOND / 10, BALLOON - 4 * MIB);
+    g_assert_cmpint(donor->relief.since_us, ==, 0);
+    rig_end(&waits.rig);
+}
+
+/* Nobody waits while it is paused, and what is found short afterwards has not been so since before. */
+static void test_after_a_pause(void)
+{
+    Waits waits;
+    waits_begin(&waits);
+    Tracked *donor = waits.donor;
+    look_after(&waits, 0);
+    donor->row.hold = HOLD_PAUSED;
+    look_after(&waits, 3600 * SECOND);
+    const int64_t paused_us = waits.now_us;
+    donor->row.hold = HOLD_NO;
+    look_after(&waits, SECOND / 10);
+    sample_after(&waits, SECOND, BALLOON + 12 * MIB);
+    g_assert_cmpint(donor->relief.since_us, >=, paused_us);
+    g_assert_cmpint(donor->relief.since_us, <=, waits.now_us);
     rig_end(&waits.rig);
 }
 
@@ -140,5 +197,8 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-waits/passes", test_passes);
     g_test_add_func("/engine-waits/granted", test_granted_waits_for_all);
     g_test_add_func("/engine-waits/bursts", test_bursts);
+    g_test_add_func("/engine-waits/part", test_passes_with_a_part);
+    g_test_add_func("/engine-waits/wall", test_at_the_wall);
+    g_test_add_func("/engine-waits/pause", test_after_a_pause);
     return g_test_run();
 }

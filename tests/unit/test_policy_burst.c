@@ -350,10 +350,29 @@ static void test_risen_donors(void)
     }
 }
 
+/* Nor does one give before it has arrived where it was lifted to, unless somebody waits. */
+static void test_rising_donor(void)
+{
+    for (int rises = 0; rises < 2; rises++) {
+        Bench bench;
+        bench_begin_beside_donors(&bench);
+        for (int i = 1; i < 3; i++) {
+            bench.servers[i].unused_bytes = 340 * MIB;
+            bench.tracks[i].move.last_up_us = bench.now_us - SECOND_US;
+        }
+        if (rises)
+            bench.servers[1].balloon_bytes -= 50 * MIB;
+        decide(&bench);
+        g_assert_false(bench.decision->totals.someone_waits);
+        g_assert_cmpint(bench.decision->rows[1].move, ==, rises ? MOVE_NONE : MOVE_RECLAIM_CALM);
+        g_assert_cmpint(bench.decision->rows[2].move, ==, MOVE_RECLAIM_CALM);
+        bench_end(&bench);
+    }
+}
+
 /* Two donors leave much unused; one of them may begin to burst as well, by @grown a look. */
 static void bench_burst_a_donor(Bench *bench, uint64_t grown)
 {
-    bench->servers[0].unused_bytes = 160 * MIB;
     for (int i = 1; i < 3; i++)
         bench->servers[i].unused_bytes = 340 * MIB;
     for (int i = 0; i < 5 && grown > 0; i++)
@@ -461,6 +480,7 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/scarce-slack-kept", test_scarce_slack_is_kept);
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
     g_test_add_func("/burst/risen-donors", test_risen_donors);
+    g_test_add_func("/burst/rising-donors", test_rising_donor);
     g_test_add_func("/burst/give-nothing-calmly", test_bursts_give_nothing_calmly);
     g_test_add_func("/burst/keep-what-they-touch-next", test_bursts_keep_what_they_touch_next);
     g_test_add_func("/burst/touched-is-kept", test_touched_is_kept);
