@@ -173,7 +173,7 @@ static void test_after_a_pause(void)
     rig_end(&waits.rig);
 }
 
-/* Nor does one that bursts, which needs more than it has by what it is about to touch. */
+/* One that bursts needs more than it has by what it is about to touch, and waits for that although half its headroom is there. */
 static void test_bursts(void)
 {
     Waits waits;

@@ -158,7 +158,7 @@ static void test_kept_ready(void)
     rig_clear(&rig);
 }
 
-/* What a guest does not use at all, and nobody needs, goes to the pool where it is lent to cache alone; its cache is left to it, beyond its share only as long as
+/* Lent to cache alone, what a guest does not use at all goes to the pool; its cache is left to it, beyond its share as long as
  * nobody wants that. */
 static void test_kept_where_unfilled(void)
 {
@@ -174,9 +174,9 @@ static void test_kept_where_unfilled(void)
         rig_beat(&rig, SECOND_US);
     }
     const PlanRow *rows = rig.decision->rows;
-    uint64_t need = rig.decision->demands[0].need_bytes, pool = rig.host.pool_bytes;
-    g_assert_cmpuint(rows[0].allocation_bytes, ==, need);
-    g_assert_cmpuint(u64_distance(rows[1].allocation_bytes, need + (pool - 2 * need) / 2), <, 2 * MIB);
+    g_assert_cmpuint(rows[0].allocation_bytes, ==, rig.decision->demands[0].need_bytes);
+    /* Both need as much, and it has all that is lent, half of the rest: half of the pool. */
+    g_assert_cmpuint(u64_distance(rows[1].allocation_bytes, rig.host.pool_bytes / 2), <, 2 * MIB);
     /* Until what is to be kept is there, or it has no more than a headroom of it. */
     g_assert_cmpuint(rows[0].target_bytes, <, rows[0].allocation_bytes + 200 * MIB);
     g_assert_cmpuint(rows[1].target_bytes, >, 6 * GIB - 200 * MIB);
@@ -193,7 +193,7 @@ static void test_lent_to_cache(void)
     rig_add(&rig, 64 * GIB, 3 * GIB / 2, GIB);
     rig_add(&rig, 64 * GIB, 3 * GIB / 2, GIB);
     rig.servers[0].minimum_bytes = rig.servers[1].minimum_bytes = GIB;
-    uint64_t cache = 0, share = 0;
+    uint64_t cache = 0;
     rig.servers[0].unused_bytes = rig.servers[1].unused_bytes = GIB / 2;
     rig_decide(&rig);
     for (int i = 0; i < 600; i++) {
@@ -202,12 +202,11 @@ static void test_lent_to_cache(void)
         cache = u64_min(cache + 64 * MIB, u64_sub_sat(rig.servers[1].unused_bytes, 100 * MIB));
         rig.servers[1].unused_bytes -= cache;
         rig_beat(&rig, SECOND_US);
-        share = rig.decision->demands[0].need_bytes;
-        share += (rig.host.pool_bytes - 2 * share) / 2;
     }
     const PlanRow *rows = rig.decision->rows;
     g_assert_cmpuint(rows[0].allocation_bytes, ==, rig.decision->demands[0].need_bytes);
     g_assert_cmpuint(rows[0].target_bytes, <=, 3 * GIB / 2);
+    const uint64_t share = rig.host.pool_bytes / 2; /* as above */
     g_assert_cmpuint(u64_distance(rows[1].target_bytes, share), <, share / 50);
     rig_clear(&rig);
 }
