@@ -135,10 +135,11 @@ static void test_surplus_and_levelling(void)
     rig_clear(&rig);
 }
 
-/* What a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
+/* Lent to all alike, what a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
 static void test_kept_ready(void)
 {
     Rig rig = rig_new(8 * GIB, 0);
+    rig.params.lend_to_cache = 0;
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig.servers[1].unused_bytes = 200 * MIB; /* the rest is cache */
@@ -163,7 +164,6 @@ static void test_kept_ready(void)
 static void test_kept_where_unfilled(void)
 {
     Rig rig = rig_new(10 * GIB, 0);
-    rig.params.lend_to_cache = 1;
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig_add(&rig, 8 * GIB, 6 * GIB, GIB);
     rig.servers[0].unused_bytes = 3 * GIB;
@@ -189,7 +189,6 @@ static void test_kept_where_unfilled(void)
 static void test_lent_to_cache(void)
 {
     Rig rig = rig_new(40 * GIB, 0);
-    rig.params.lend_to_cache = 1;
     rig_add(&rig, 64 * GIB, 3 * GIB / 2, GIB);
     rig_add(&rig, 64 * GIB, 3 * GIB / 2, GIB);
     rig.servers[0].minimum_bytes = rig.servers[1].minimum_bytes = GIB;
@@ -220,7 +219,7 @@ static void test_ready_from_risen(void)
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
         Rig rig = rig_new(6 * GIB + cases[k].free_bytes, 0);
         rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_add(&rig, 8 * GIB, GIB, GIB / 2);
+        rig_add(&rig, 8 * GIB, GIB, GIB / 2)->unused_bytes = GIB / 2;
         rig_decide(&rig); /* the policy meets them */
         rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
         rig.tracks[0].move.reclaim_sample_us = 0;
