@@ -64,6 +64,13 @@ bool burst_look(BurstState *state, uint64_t boot_count, uint64_t resident_bytes,
     return state->bursting;
 }
 
+/* What the guest could drop of its memory without losing it: free pages are no cache. */
+static uint64_t cache_of(const ServerFacts *facts)
+{
+    return facts->unused_bytes == UNKNOWN ? UINT64_MAX
+                                          : u64_sub_sat(facts->available_bytes, facts->unused_bytes);
+}
+
 /* Against what was resident at the sample before: what the guest says now it uses must have grown past that. One that has
  * used it and let it go again has free pages to show for it, still resident until they are reported, and no cache. */
 static bool was_cache(const BurstState *state, const ServerFacts *facts, uint64_t used_bytes,
@@ -72,7 +79,7 @@ static bool was_cache(const BurstState *state, const ServerFacts *facts, uint64_
     uint64_t touched = u64_sub_sat(state->sample_bytes, state->quiet_bytes);
     uint64_t taken = u64_sub_sat(used_bytes, state->onset_used_bytes);
     return state->bursting && touched >= params->burst_cache_bytes && taken < touched / CACHE_PART &&
-           facts_cache(facts) >= touched / CACHE_PART;
+           cache_of(facts) >= touched / CACHE_PART;
 }
 
 void burst_learn(BurstState *state, const ServerFacts *facts, const Demand *demand,

@@ -59,7 +59,7 @@ static void reserve(Decision *decision, size_t n)
     decision->scratch.taxed = array_of(capacity, sizeof *decision->scratch.taxed);
 }
 
-typedef enum { TIER_MINIMUM, TIER_NEED, TIER_COMFORT, TIER_LENT, TIER_MAXIMUM } Tier;
+typedef enum { TIER_MINIMUM, TIER_NEED, TIER_COMFORT, TIER_MAXIMUM } Tier;
 
 /* Whether what the guest says is too old to take memory on its word. */
 static bool word_is_old(const ServerFacts *facts, const Demand *demand, const PolicyParams *params)
@@ -136,9 +136,6 @@ static uint64_t tier_high(Tier tier, const ServerFacts *facts, const Demand *dem
     case TIER_COMFORT:
         high = lends ? demand->comfort_bytes : 0;
         break;
-    case TIER_LENT:
-        high = lends ? demand->lent_bytes : 0;
-        break;
     case TIER_MAXIMUM:
         high = lends ? facts->maximum_bytes : 0;
         break;
@@ -176,36 +173,21 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
     return u64_add_sat(kept, sum);
 }
 
-/* What they would lack for their maximum if all of @room, which nobody needs, were lent: no more of it is worth keeping. */
-static uint64_t lacking_of(const Decision *decision, const ServerFacts *servers, uint64_t room)
+/* Of @room, which nobody needs, how much is given to nobody: a share of it, and no more than they would lack for their maximum
+ * if all of it were lent. Whose memory cannot be lent or taken back just now will want it again: the host is no less overbooked. */
+static uint64_t ready_of(const Decision *decision, const ServerFacts *servers, const PolicyParams *params,
+                         uint64_t room)
 {
     uint64_t lacking = 0;
     for (size_t i = 0; i < decision->n && lacking / 2 < room; i++) {
-        if (decision->scratch.pinned[i])
+        if (servers[i].fixed != FIXED_NO)
             continue;
-        uint64_t high =
-            tier_high(TIER_MAXIMUM, &servers[i], &decision->demands[i], decision->scratch.untaken[i]);
+        uint64_t high = servers[i].maximum_bytes;
+        if (decision->scratch.untaken[i])
+            high = tier_high(TIER_MAXIMUM, &servers[i], &decision->demands[i], true);
         lacking = u64_add_sat(lacking, u64_sub_sat(high, decision->allocations[i]));
     }
-    return u64_sub_sat(lacking, room);
-}
-
-/* Of what needs, slack and bursts leave, a share is given to nobody, and the rest is lent: to all alike, or to who has cache to
- * show for it, and what is then left stays in the pool as well. Where nearly all could have their maximum it is theirs. */
-static void lend(const ServerFacts *servers, const PolicyParams *params, Decision *decision, uint64_t surplus,
-                 uint64_t sum)
-{
-    const Tier last = params->lend_to_cache ? TIER_LENT : TIER_COMFORT;
-    const uint64_t room = u64_sub_sat(surplus, sum), lacking = lacking_of(decision, servers, room);
-    uint64_t ready = u64_min(room / 1000 * params->ready_permille, lacking);
-    for (Tier tier = TIER_COMFORT; tier <= last; tier++)
-        if (sum < surplus - ready)
-            sum = fill_tier(decision, tier, servers, params, surplus - ready);
-    if (params->lend_to_cache)
-        ready = u64_min(u64_sub_sat(surplus, sum), lacking);
-    decision->scratch.ready_bytes = ready;
-    if (sum < u64_sub_sat(surplus, ready))
-        fill_tier(decision, TIER_MAXIMUM, servers, params, surplus - ready);
+    return u64_min(room / 1000 * params->ready_permille, u64_sub_sat(lacking, room));
 }
 
 static void allocate(const HostFacts *host, const ServerFacts *servers, const PolicyParams *params,
@@ -222,7 +204,12 @@ static void allocate(const HostFacts *host, const ServerFacts *servers, const Po
     /* Nobody keeps as surplus what others are about to touch. */
     uint64_t surplus = u64_sub_sat(after_slack, decision->scratch.expected_bytes);
     if (sum < surplus)
-        lend(servers, params, decision, surplus, sum);
+        decision->scratch.ready_bytes = ready_of(decision, servers, params, surplus - sum);
+    uint64_t ready = decision->scratch.ready_bytes;
+    if (sum < u64_sub_sat(surplus, ready))
+        sum = fill_tier(decision, TIER_COMFORT, servers, params, surplus - ready);
+    if (sum < u64_sub_sat(surplus, ready))
+        fill_tier(decision, TIER_MAXIMUM, servers, params, surplus - ready);
 }
 
 void decision_make(const HostFacts *host, const ServerFacts *servers, ServerTrack *tracks, size_t n,

@@ -237,11 +237,6 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     uint64_t left = u64_sub_sat(facts->sample_balloon_bytes, used);
     bool starved = left < base / 4;
     state->starved_samples = starved ? (uint32_t)u64_min(state->starved_samples + 1, STARVED_MAX) : 0;
-    /* Nor is a rise that the sample may not know of yet any use of it: it may belong to the size of the one before. */
-    uint64_t smallest = u64_min(facts->balloon_bytes, facts->sample_balloon_bytes);
-    if (state->last_sample_us != 0)
-        smallest = u64_min(smallest, state->sample_balloon_bytes);
-    state->steady_bytes = u64_clamp(state->steady_bytes, used_of(facts, params, smallest), used);
     state->sample_balloon_bytes = facts->sample_balloon_bytes;
     state->touched_bytes = touched_now(facts, params);
     uint64_t unused = facts->unused_bytes == UNKNOWN ? 0 : facts->unused_bytes;
@@ -250,7 +245,6 @@ static void take_sample(DemandState *state, const ServerFacts *facts, const Poli
     if (let_go && !state->wrote)
         state->growth_bytes_per_s = state->resident_growth_bytes_per_s = 0;
     state->unused_bytes = unused;
-    state->filled_bytes = facts_cache(facts);
     state->last_sample_us = facts->sample_us;
 }
 
@@ -349,7 +343,6 @@ static Demand demand_unknown(const ServerFacts *facts)
         .working_set_bytes = UNKNOWN,
         .need_bytes = held,
         .comfort_bytes = held,
-        .lent_bytes = held,
         .floor_bytes = held,
         .enough_bytes = held,
         .active_permille = 1000,
@@ -373,15 +366,6 @@ static uint64_t bursting_to(const DemandState *state, const ServerFacts *facts, 
 static uint64_t with_margin(const ServerFacts *facts, const PolicyParams *params, uint64_t used_bytes)
 {
     return u64_add_sat(used_bytes, scaled(base_headroom(facts, params, used_bytes), params->margin_permille));
-}
-
-/* What it has put to use, cache included and as far as it has touched that much, and a headroom of that: more than the free
- * pages that Linux keeps of its own accord, so that cache goes on growing. */
-static uint64_t lent_now(const DemandState *state, const ServerFacts *facts, const PolicyParams *params)
-{
-    uint64_t put = u64_add_sat(state->steady_bytes, state->filled_bytes);
-    put = u64_min(u64_min(put, touched_now(facts, params)), facts->maximum_bytes);
-    return u64_add_sat(put, base_headroom(facts, params, put));
 }
 
 /* ESX's f. */
@@ -430,7 +414,6 @@ Demand demand_update(DemandState *state, const ServerFacts *facts, const PolicyP
         .headroom_bytes = headroom,
         .need_bytes = need,
         .comfort_bytes = u64_clamp(comfort, need, high),
-        .lent_bytes = u64_clamp(lent_now(state, facts, params), need, high),
         .floor_bytes = u64_clamp(floor_bytes, low, high),
         .enough_bytes = u64_clamp(enough, low, high),
         .faulting_floor_bytes = faulting_floor_bytes,

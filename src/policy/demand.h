@@ -9,9 +9,6 @@
  *                 residency that rises until it nears the balloon size counts as use at once, without a sample
  *   working set = used + file cache that has proven to be in use
  *   need        = working set + headroom; rises at once, falls at once: this is what nobody may be refused
- *   lent        = what it has put to use, file cache included and as far as it has touched that much, and a headroom of
- *                 that; never less than need. Free pages that nobody reads anything into are of no more use to it than in
- *                 the pool; where nobody can tell them apart all it has touched counts, or its maximum
  *   comfort     = need, falling with a half-life of 20 s: kept out of caution, given up when somebody waits
  *   floor       = max(minimum, learned floor, used + margin): no target below it (G2)
  *   enough      = the same with the size that fits what was known before: who has less is short
@@ -44,8 +41,6 @@ typedef struct {
     int64_t told_us;
     int64_t faulting_until_us; /* the faulting floor is in force until then */
     uint64_t unused_bytes;     /* of the last sample; 0 when nobody knows */
-    uint64_t steady_bytes;     /* used as it was, as far as the last sample allows after a move either way */
-    uint64_t filled_bytes;     /* ... and its file cache; UNKNOWN when nobody knows */
     uint64_t swapped_bytes;    /* what swap may bring back, at most; UNKNOWN when nobody knows ... */
     uint64_t swapped_in_bytes; /* ... and the counters of the sample that was last counted in */
     uint64_t swapped_out_bytes;
@@ -76,7 +71,6 @@ typedef struct {
     uint64_t headroom_bytes;
     uint64_t need_bytes;           /* within [minimum, maximum] */
     uint64_t comfort_bytes;        /* within [need, maximum] */
-    uint64_t lent_bytes;           /* within [need, maximum] */
     uint64_t floor_bytes;          /* within [minimum, maximum] */
     uint64_t enough_bytes;         /* within [minimum, floor] */
     uint64_t faulting_floor_bytes; /* 0 while not faulting; UINT64_MAX while nothing may be taken */

@@ -71,15 +71,6 @@ typedef struct {
                   then the larger of the target in force and the one asked for */
 } ServerFacts;
 
-/* What the guest could drop of its memory without losing it, as of its last sample: free pages are no cache. UNKNOWN where
- * nobody can tell them apart. */
-static inline uint64_t facts_cache(const ServerFacts *facts)
-{
-    if (facts->unused_bytes == UNKNOWN || facts->available_bytes == UNKNOWN)
-        return UNKNOWN;
-    return facts->available_bytes > facts->unused_bytes ? facts->available_bytes - facts->unused_bytes : 0;
-}
-
 static inline int64_t facts_balloon_us(const ServerFacts *facts, int64_t now_us)
 {
     return facts->balloon_us != 0 ? facts->balloon_us : now_us;

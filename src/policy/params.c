@@ -24,7 +24,6 @@ PolicyParams policy_params_default(void)
         .stale_us = 3 * SECOND_US,
         .tax_permille = 750,
         .ready_permille = 500,
-        .lend_to_cache = 1,
         .quantum_bytes = MIB,
         .band_permille = 5,
         .settle_us = 10 * SECOND_US,

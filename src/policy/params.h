@@ -28,9 +28,6 @@ typedef struct {
     /* Surplus. */
     uint32_t ready_permille; /* 500: half of what nobody needs stays in the pool where not all can have their
                                 maximum, and is granted without waiting for a donor; half is lent as cache */
-    uint32_t lend_to_cache; /* 1: only to who has file cache to show for it, and what they do not fill is kept
-                                ready as well: bursts need no donors then, and have less room of their own
-                                before their first grant. 0: to all alike */
     /* Moves. */
     uint64_t quantum_bytes;      /* 1 MiB: the driver works in 256 pages of 4 KiB */
     uint32_t band_permille;      /* 5: targets this near (0.5 % of the maximum) are left alone ... */

@@ -129,5 +129,7 @@ void plan_grants(Beat *beat)
     uint64_t beyond_slack = u64_sub_sat(beat->free_bytes, beat->host->slack_bytes);
     if (beat->waiting_bytes == 0)
         grant_to(beat, wants_surplus_now, entitled_all, MOVE_GRANT_SURPLUS, beyond_slack);
-    beat->levelling_bytes = sum_wanting_surplus(beat);
+    /* What is free for it only has to wait until who gave a moment ago may rise again: no donor is needed for that. */
+    beyond_slack = u64_sub_sat(beat->free_bytes, beat->host->slack_bytes);
+    beat->levelling_bytes = u64_sub_sat(sum_wanting_surplus(beat), beyond_slack);
 }

@@ -95,7 +95,6 @@ static const Key policy_keys[] = {
     PARAM(stale_us, KIND_TIME, 0, LONG),
     PARAM(tax_permille, KIND_U32, 0, 999),
     PARAM(ready_permille, KIND_U32, 0, 1000),
-    PARAM(lend_to_cache, KIND_U32, 0, 1),
     PARAM(quantum_bytes, KIND_SIZE, 4096, GIB),
     PARAM(band_permille, KIND_U32, 0, 1000),
     PARAM(settle_us, KIND_TIME, 0, LONG),

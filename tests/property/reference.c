@@ -61,7 +61,7 @@ static long double tier(int number, const ServerFacts *facts, const Demand *dema
                         long double *ret_weight)
 {
     const uint64_t highs[] = {facts->minimum_bytes, demand->need_bytes, demand->comfort_bytes,
-                              demand->lent_bytes, facts->maximum_bytes};
+                              facts->maximum_bytes};
     bool lent = number >= 2;
     long double high = highs[number], active = demand->active_permille / 1000.0L;
     if (lent && (!demand->known || demand->stale))
@@ -81,20 +81,22 @@ static bool moves(const World *world, int k)
     return world->facts[k].fixed == FIXED_NO && !hold_pins(world->decision->rows[k].hold);
 }
 
-/* What needs leave of @budget; in @ret_lacking what would lack to lift everybody all the way with it. */
-static long double room(const World *world, const long double *share, long double budget,
-                        long double *ret_lacking)
+/* A share of what needs leave of @budget, and no more than would lack to lift everybody all the way, also those who just now
+ * cannot be. */
+static long double ready(const World *world, const long double *share, long double budget)
 {
     long double left = budget, lacking = 0, weight;
     for (int k = 0; k < world->n; k++) {
         left -= share[k];
-        long double most =
-            tier(4, &world->facts[k], &world->decision->demands[k], world->tracks[k].move.untaken, &weight);
-        if (moves(world, k) && most > share[k])
+        long double most = world->facts[k].maximum_bytes;
+        if (world->tracks[k].move.untaken)
+            most = tier(3, &world->facts[k], &world->decision->demands[k], true, &weight);
+        if (world->facts[k].fixed == FIXED_NO && most > share[k])
             lacking += most - share[k];
     }
-    *ret_lacking = lacking > left ? lacking - left : 0;
-    return left > 0 ? left : 0;
+    long double part = left * world->params.ready_permille / 1000;
+    long double kept = lacking - left < part ? lacking - left : part;
+    return left > 0 && kept > 0 ? kept : 0;
 }
 
 void reference_allocate(const World *world, long double *ret_share)
@@ -112,24 +114,17 @@ void reference_allocate(const World *world, long double *ret_share)
     }
     if (budget < 0)
         budget = 0;
-    long double expected = 0, kept = 0, lacking = 0, ignored;
+    long double expected = 0, kept = 0;
     for (int k = 0; k < world->n; k++) {
         long double touched =
             plan_expected_of(&world->facts[k], &world->tracks[k].burst, &world->params, world->now_us);
         long double room = (long double)world->facts[k].maximum_bytes - held_bytes(&world->facts[k]);
         expected += touched < room ? touched : (room > 0 ? room : 0);
     }
-    for (int number = 0; number < 5; number++) {
-        if (number == 3 && !world->params.lend_to_cache)
-            continue;
+    for (int number = 0; number < 4; number++) {
         long double tier_budget = number < 2 ? budget : budget - world->host.slack_bytes;
         if (number == 2)
-            kept = room(world, ret_share, tier_budget - expected, &lacking) / 2;
-        /* Nobody has cache for more of it: nor is that lent. */
-        if (number == 4 && world->params.lend_to_cache)
-            kept = room(world, ret_share, tier_budget - expected, &ignored);
-        if (number >= 2 && kept > lacking)
-            kept = lacking;
+            kept = ready(world, ret_share, tier_budget - expected);
         tier_budget -= kept + (number >= 2 ? expected : 0);
         long double sum = 0;
         for (int k = 0; k < world->n; k++) {

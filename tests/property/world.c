@@ -108,8 +108,8 @@ static void init_guest(Guest *guest, uint64_t seed)
 void world_init(World *world, const Episode *episode)
 {
     *world = (World){.episode = episode, .params = policy_params_default(), .now_us = 1000 * SECOND_US};
-    world->params.lend_to_cache = episode->seed % 2;
     world->params.disabled_rules = episode->disabled_rules;
+    world->params.ready_permille = (uint32_t)(mix(episode->seed, 5) % 3 * 500);
     world->restarted_us = world->now_us;
     uint64_t rng = mix(episode->seed, 3), sum = 0, most = 0;
     for (int i = 0; i < episode->n_guests; i++) {

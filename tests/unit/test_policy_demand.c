@@ -188,50 +188,6 @@ static void test_inflating_is_no_growth(void)
     }
 }
 
-/* What it has put to use and a headroom of that; what it says of cache counts only as far as it has touched it. */
-static void test_lent(void)
-{
-    static const struct {
-        uint64_t unused_mib, resident_mib, lent_mib;
-    } cases[] = {
-        {3072, UNKNOWN, 1222},    /* no cache: its need */
-        {1024, UNKNOWN, 3475},    /* 3 GiB used and cached, 96 MiB, and a tenth */
-        {1024, 2032, 2348},       /* of which it has touched 2 */
-        {UNKNOWN, 2032, 2348},    /* all it has touched */
-        {UNKNOWN, UNKNOWN, 8192}, /* nobody can tell */
-    };
-    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        PolicyParams params = policy_params_default();
-        ServerFacts facts = rig_server(8 * GIB, 4 * GIB, GIB, START_US);
-        facts.minimum_bytes = GIB / 8;
-        facts.unused_bytes = cases[i].unused_mib == UNKNOWN ? UNKNOWN : cases[i].unused_mib * MIB;
-        facts.resident_bytes = cases[i].resident_mib == UNKNOWN ? UNKNOWN : cases[i].resident_mib * MIB;
-        DemandState state = {0};
-        Demand demand = demand_update(&state, &facts, &params, START_US);
-        g_assert_cmpuint(demand.lent_bytes / MIB, ==, cases[i].lent_mib);
-    }
-}
-
-/* A sample that does not know of a rise yet makes nobody seem to have filled it. */
-static void test_lent_after_a_rise(void)
-{
-    Rig rig = rig_new(8 * GIB, 2 * GIB, GIB);
-    rig.facts.unused_bytes = GIB;
-    rig_next(&rig, SECOND_US, 2 * GIB, GIB);
-    uint64_t lent = rig.demand.lent_bytes;
-    g_assert_cmpuint(lent, <, 5 * GIB / 4);
-    rig.now_us += SECOND_US;
-    rig.facts.balloon_bytes = rig.facts.sample_balloon_bytes = 3 * GIB;
-    rig.facts.sample_us = rig.now_us; /* available and unused as before */
-    rig.demand = demand_update(&rig.state, &rig.facts, &rig.params, rig.now_us);
-    g_assert_cmpuint(rig.demand.need_bytes, >, 2 * GIB);
-    g_assert_cmpuint(rig.demand.lent_bytes, ==, rig.demand.need_bytes);
-    rig_next(&rig, SECOND_US, 3 * GIB, GIB);
-    rig.facts.unused_bytes = 2 * GIB;
-    rig_next(&rig, 10 * SECOND_US, 3 * GIB, GIB);
-    g_assert_cmpuint(rig.demand.lent_bytes, <=, u64_max(lent, rig.demand.need_bytes));
-}
-
 static void test_growth_beyond_residency(void)
 {
     Rig rig = rig_new(64 * GIB, 8 * GIB, GIB);
@@ -454,8 +410,6 @@ static void test_hostile(void)
         g_assert_cmpuint(demand.need_bytes, <=, facts.maximum_bytes);
         g_assert_cmpuint(demand.floor_bytes, <=, facts.maximum_bytes);
         g_assert_cmpuint(demand.enough_bytes, <=, demand.floor_bytes);
-        g_assert_cmpuint(demand.lent_bytes, >=, demand.need_bytes);
-        g_assert_cmpuint(demand.lent_bytes, <=, facts.maximum_bytes);
         demand_distress(&state, &facts, &params, values[i % n], facts.sample_us);
     }
 }
@@ -471,8 +425,6 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/demand/growth", test_growth);
     g_test_add_func("/policy/demand/growth-let-go", test_growth_let_go);
     g_test_add_func("/policy/demand/growth-in-quick-samples", test_growth_in_quick_samples);
-    g_test_add_func("/policy/demand/lent", test_lent);
-    g_test_add_func("/policy/demand/lent-after-a-rise", test_lent_after_a_rise);
     g_test_add_func("/policy/demand/inflating-is-no-growth", test_inflating_is_no_growth);
     g_test_add_func("/policy/demand/growth-beyond-residency", test_growth_beyond_residency);
     g_test_add_func("/policy/demand/burst-seen-by-residency", test_burst_seen_by_residency);

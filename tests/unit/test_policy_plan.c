@@ -135,11 +135,10 @@ static void test_surplus_and_levelling(void)
     rig_clear(&rig);
 }
 
-/* Lent to all alike, what a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
+/* What a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
 static void test_kept_ready(void)
 {
     Rig rig = rig_new(8 * GIB, 0);
-    rig.params.lend_to_cache = 0;
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig.servers[1].unused_bytes = 200 * MIB; /* the rest is cache */
@@ -159,54 +158,40 @@ static void test_kept_ready(void)
     rig_clear(&rig);
 }
 
-/* Lent to cache alone, what a guest does not use at all goes to the pool; its cache is left to it, beyond its share as long as
- * nobody wants that. */
-static void test_kept_where_unfilled(void)
+/* One that falls silent will want its memory again: the others are not lent for it what was kept ready. */
+static void test_ready_beside_silent(void)
 {
-    Rig rig = rig_new(10 * GIB, 0);
-    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
-    rig_add(&rig, 8 * GIB, 6 * GIB, GIB);
-    rig.servers[0].unused_bytes = 3 * GIB;
-    rig.servers[1].unused_bytes = 50 * MIB; /* the rest is cache */
+    Rig rig = rig_new(8 * GIB, GIB / 2);
+    for (int i = 0; i < 3; i++)
+        rig_add(&rig, 4 * GIB, GIB, GIB / 2);
     rig_decide(&rig);
-    for (int i = 0; i < 120; i++) {
-        rig.servers[0].unused_bytes = rig.servers[0].balloon_bytes - GIB;
-        rig_beat(&rig, SECOND_US);
-    }
-    const PlanRow *rows = rig.decision->rows;
-    g_assert_cmpuint(rows[0].allocation_bytes, ==, rig.decision->demands[0].need_bytes);
-    /* Both need as much, and it has all that is lent, half of the rest: half of the pool. */
-    g_assert_cmpuint(u64_distance(rows[1].allocation_bytes, rig.host.pool_bytes / 2), <, 2 * MIB);
-    /* Until what is to be kept is there, or it has no more than a headroom of it. */
-    g_assert_cmpuint(rows[0].target_bytes, <, rows[0].allocation_bytes + 200 * MIB);
-    g_assert_cmpuint(rows[1].target_bytes, >, 6 * GIB - 200 * MIB);
-    assert_row(rows[0], MOVE_NONE, WAIT_SETTLED);
-    assert_row(rows[1], MOVE_NONE, WAIT_NOT_NEEDED);
+    rig_pass(&rig, 4 * SECOND_US, true);
+    rig.servers[2].sample_us = START_US;
+    const PlanRow *rows = rig_decide(&rig);
+    g_assert_true(rig.decision->demands[2].stale);
+    uint64_t room = 8 * GIB - GIB / 2 - GIB - 2 * rig.decision->demands[0].need_bytes;
+    uint64_t share = rig.decision->demands[0].need_bytes + room / 4;
+    g_assert_cmpuint(u64_distance(rows[0].allocation_bytes, share), <, MIB);
     rig_clear(&rig);
 }
 
-/* It grows by what its guest reads into it, up to its share; free pages alone bring none. Linux always keeps some of them. */
-static void test_lent_to_cache(void)
+/* Whose surplus only has to wait because it gave a moment ago gets it from the pool: nobody's cache is asked for it. */
+static void test_no_levelling_while_free(void)
 {
-    Rig rig = rig_new(40 * GIB, 0);
-    rig_add(&rig, 64 * GIB, 3 * GIB / 2, GIB);
-    rig_add(&rig, 64 * GIB, 3 * GIB / 2, GIB);
-    rig.servers[0].minimum_bytes = rig.servers[1].minimum_bytes = GIB;
-    uint64_t cache = 0;
-    rig.servers[0].unused_bytes = rig.servers[1].unused_bytes = GIB / 2;
+    Rig rig = rig_new(8 * GIB, 0);
+    rig_add(&rig, 8 * GIB, 3 * GIB / 2, GIB);
+    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
     rig_decide(&rig);
-    for (int i = 0; i < 600; i++) {
-        for (int k = 0; k < 2; k++)
-            rig.servers[k].unused_bytes = rig.servers[k].balloon_bytes - GIB;
-        cache = u64_min(cache + 64 * MIB, u64_sub_sat(rig.servers[1].unused_bytes, 100 * MIB));
-        rig.servers[1].unused_bytes -= cache;
-        rig_beat(&rig, SECOND_US);
-    }
-    const PlanRow *rows = rig.decision->rows;
-    g_assert_cmpuint(rows[0].allocation_bytes, ==, rig.decision->demands[0].need_bytes);
-    g_assert_cmpuint(rows[0].target_bytes, <=, 3 * GIB / 2);
-    const uint64_t share = rig.host.pool_bytes / 2; /* as above */
-    g_assert_cmpuint(u64_distance(rows[1].target_bytes, share), <, share / 50);
+    rig.tracks[0].move.last_down_us = rig.now_us - SECOND_US;
+    rig_pass(&rig, SECOND_US, true);
+    const PlanRow *rows = rig_decide(&rig);
+    g_assert_cmpint(rows[0].move, ==, MOVE_NONE);
+    g_assert_cmpuint(rows[0].allocation_bytes, >, 2 * GIB);
+    g_assert_cmpint(rows[1].move, ==, MOVE_NONE);
+    for (int i = 0; i < 6; i++)
+        rows = rig_beat(&rig, SECOND_US);
+    g_assert_cmpuint(rig.servers[0].target_bytes, >, 2 * GIB);
+    g_assert_cmpuint(rig.servers[1].target_bytes, ==, 4 * GIB);
     rig_clear(&rig);
 }
 
@@ -219,7 +204,7 @@ static void test_ready_from_risen(void)
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
         Rig rig = rig_new(6 * GIB + cases[k].free_bytes, 0);
         rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_add(&rig, 8 * GIB, GIB, GIB / 2)->unused_bytes = GIB / 2;
+        rig_add(&rig, 8 * GIB, GIB, GIB / 2);
         rig_decide(&rig); /* the policy meets them */
         rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
         rig.tracks[0].move.reclaim_sample_us = 0;
@@ -702,8 +687,8 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/grant-and-urgent", test_grant_and_urgent);
     g_test_add_func("/policy/plan/surplus-and-levelling", test_surplus_and_levelling);
     g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
-    g_test_add_func("/policy/plan/kept-where-unfilled", test_kept_where_unfilled);
-    g_test_add_func("/policy/plan/lent-to-cache", test_lent_to_cache);
+    g_test_add_func("/policy/plan/ready-beside-silent", test_ready_beside_silent);
+    g_test_add_func("/policy/plan/no-levelling-while-free", test_no_levelling_while_free);
     g_test_add_func("/policy/plan/ready-from-risen", test_ready_from_risen);
     g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
