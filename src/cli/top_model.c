@@ -236,7 +236,7 @@ void top_model_open_help(TopModel *model)
     add(page, 0, TRUE, g_strdup("Bars"));
     add(page, 2, FALSE, g_strdup_printf("%s  in use by its programs", bar_glyph(BAR_USED)));
     add(page, 2, FALSE, g_strdup_printf("%s  available now, and idle", bar_glyph(BAR_HELD)));
-    add(page, 2, FALSE, g_strdup_printf("%s  booked, but lent to others for now", bar_glyph(BAR_REST)));
+    add(page, 2, FALSE, g_strdup_printf("%s  booked, but lent out for now", bar_glyph(BAR_REST)));
     add(page, 2, FALSE,
         g_strdup_printf("%s  resident: what the host really holds for it", bar_glyph(BAR_TICK)));
     add(page, 0, TRUE, g_strdup(""));

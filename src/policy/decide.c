@@ -174,7 +174,7 @@ static uint64_t fill_tier(Decision *decision, Tier tier, const ServerFacts *serv
 }
 
 /* Of @room, which nobody needs, how much is given to nobody: a share of it, and no more than they would lack for their maximum
- * if all of it were lent. Whose memory cannot be lent or taken back just now will want it again: the host is no less overbooked. */
+ * if all of it were lent. Who is silent or held just now will want it again: the host is no less overbooked for that. */
 static uint64_t ready_of(const Decision *decision, const ServerFacts *servers, const PolicyParams *params,
                          uint64_t room)
 {

@@ -55,8 +55,8 @@ void decision_free(Decision *decision);
  *     allocation and floors by two quanta is asked in the same beat, once for each sample.
  * G5  Allocations are weighted max-min in four tiers (minimum, need, comfort, maximum) above what G2 keeps, each
  *     within 1 % of the exact value; before the third are set aside slack, what bursts are about to touch and, where
- *     not all can have their maximum, half of what is left (or what they would lack if it were lent, where that is
- *     less). Settled targets are not more than 1 % below their allocation while the pool is not overcommitted; above
+ *     not all can have their maximum, half of what is left (or what they, those held just now as well, would lack
+ *     if it were lent, where that is less). Settled targets are not more than 1 % below their allocation while the pool is not overcommitted; above
  *     it they may stay as long as nobody wants the difference.
  * G6  A claim of use, growth or lost cache beyond what the guest has touched on the host (residency + 16 MiB) lifts
  *     its share by at most 1 % and that margin, and costs the others together no more. A guest that has touched

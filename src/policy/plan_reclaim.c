@@ -12,6 +12,8 @@
 #define UNDER_WAY_US INT64_C(500000)
 /* One that works is to give for an eighth of the time: it goes on meanwhile, at half its speed where it has one processor. */
 #define WORK_PARTS 8
+/* One whose need is over gives for half of the time while needs come in swarms. */
+#define SWARM_PARTS 2
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
 /* Less than this is not worth a move that nobody waits for, nor a turn. */
@@ -130,22 +132,30 @@ static bool is_lull(const Beat *beat)
     return beat->scratch->needed_bytes < beat->host->slack_bytes / 2;
 }
 
-static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
-{
-    int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
-    double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
-    uint64_t pace = beat->params->pace_bytes_per_s;
-    if (beat->servers[i].works && is_lull(beat))
-        pace = u64_clamp(beat->tracks[i].move.gave_bytes_per_s / WORK_PARTS,
-                         beat->params->working_pace_bytes_per_s, pace);
-    pace = u64_max(pace, beat->servers[i].maximum_bytes / PACE_SHARE);
-    return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace * seconds));
-}
-
 /* Less is free than the slack and half of what is kept ready: the next burst may have to wait for a donor. */
 static bool is_scarce(const Beat *beat)
 {
     return beat->free_bytes < u64_add_sat(beat->host->slack_bytes, beat->scratch->ready_bytes / 2);
+}
+
+static uint64_t pace_of(const Beat *beat, size_t i)
+{
+    const uint64_t gave = beat->tracks[i].move.gave_bytes_per_s;
+    uint64_t pace = beat->params->pace_bytes_per_s;
+    if (!is_lull(beat)) {
+        if (is_scarce(beat) && leaves_unused(beat, i))
+            pace = u64_max(pace, gave / SWARM_PARTS);
+    } else if (beat->servers[i].works) {
+        pace = u64_clamp(gave / WORK_PARTS, beat->params->working_pace_bytes_per_s, pace);
+    }
+    return u64_max(pace, beat->servers[i].maximum_bytes / PACE_SHARE);
+}
+
+static uint64_t calm_step(const Beat *beat, size_t i, uint64_t give)
+{
+    int64_t elapsed_us = beat->now_us - beat->tracks[i].move.last_step_us;
+    double seconds = elapsed_us > SECOND_US ? 1 : (double)elapsed_us / (double)SECOND_US;
+    return u64_min(urgent_step(beat, i, give), (uint64_t)((double)pace_of(beat, i) * seconds));
 }
 
 /* Half of what lies unused: that needs no probing. Of one that has risen for something that is over it is taken at once where it

@@ -185,9 +185,9 @@ static void test_no_levelling_while_free(void)
     rig.tracks[0].move.last_down_us = rig.now_us - SECOND_US;
     rig_pass(&rig, SECOND_US, true);
     const PlanRow *rows = rig_decide(&rig);
-    g_assert_cmpint(rows[0].move, ==, MOVE_NONE);
+    assert_row(rows[0], MOVE_NONE, WAIT_PACE);
     g_assert_cmpuint(rows[0].allocation_bytes, >, 2 * GIB);
-    g_assert_cmpint(rows[1].move, ==, MOVE_NONE);
+    assert_row(rows[1], MOVE_NONE, WAIT_NOT_NEEDED);
     for (int i = 0; i < 6; i++)
         rows = rig_beat(&rig, SECOND_US);
     g_assert_cmpuint(rig.servers[0].target_bytes, >, 2 * GIB);
@@ -211,6 +211,31 @@ static void test_ready_from_risen(void)
         rig.servers[0].target_bytes = rig.servers[0].balloon_bytes;
         const PlanRow *rows = rig_decide(&rig);
         g_assert_cmpuint(rig.servers[0].target_bytes - rows[0].target_bytes, ==, cases[k].gives_bytes);
+        rig_clear(&rig);
+    }
+}
+
+/* Needs come in swarms: after one, what lies unused and is scarce is given at half the speed that the donor was seen to have. */
+static void test_quick_after_needs(void)
+{
+    static const struct {
+        uint64_t needed_bytes, unused_bytes, gives_bytes;
+    } cases[] = {
+        {GIB / 4, 3 * GIB, 200 * MIB},
+        {GIB / 8, 3 * GIB, 48 * MIB},     /* little was needed */
+        {GIB / 4, 3 * GIB / 2, 48 * MIB}, /* cache */
+    };
+    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
+        Rig rig = rig_new(5 * GIB, GIB / 2);
+        rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
+        rig_decide(&rig); /* the policy meets it */
+        MoveState *move = &rig.tracks[0].move;
+        move->needed_us = rig.now_us;
+        move->needed_bytes = cases[k].needed_bytes;
+        move->gave_bytes_per_s = 400 * MIB;
+        move->reclaim_sample_us = 0;
+        const PlanRow *rows = rig_decide(&rig);
+        g_assert_cmpuint(5 * GIB - rows[0].target_bytes, ==, cases[k].gives_bytes);
         rig_clear(&rig);
     }
 }
@@ -690,6 +715,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/plan/ready-beside-silent", test_ready_beside_silent);
     g_test_add_func("/policy/plan/no-levelling-while-free", test_no_levelling_while_free);
     g_test_add_func("/policy/plan/ready-from-risen", test_ready_from_risen);
+    g_test_add_func("/policy/plan/quick-after-needs", test_quick_after_needs);
     g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
     g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
     g_test_add_func("/policy/plan/slack-from-risen", test_slack_from_risen);

@@ -38,7 +38,7 @@ function Standing({ server }) {
   const state = server.ballooning.state;
   const lead = server.kind === "lxc" ? html`This server runs on LXC: its memory is a limit, not a balloon, and nothing is lent.`
     : state === "off" ? html`Ballooning is off: all of the <${Size} bytes=${server.maximum_bytes} /> are this server's alone.`
-    : lent > 0 ? html`<strong><${Size} bytes=${lent} /></strong> of this server's memory are lent to others while it does not need them. They come back by themselves.`
+    : lent > 0 ? html`<strong><${Size} bytes=${lent} /></strong> of this server's memory are lent out while it does not need them: to others, or ready for whoever needs them first. They come back by themselves.`
     : html`This server has all of its memory: nothing is lent.`;
   return html`<section class="panel"><h2>Memory right now</h2>
     <p>${lead}</p>

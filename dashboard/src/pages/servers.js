@@ -25,7 +25,7 @@ function Card({ server, spark }) {
   const lent = lentOf(server);
   const operation = operationOf(server.name);
   const note = server.kind === "lxc" ? "Runs on LXC: ballooning is not available"
-    : BALLOONING[server.ballooning.state] ?? (lent > 0 ? html`<${Size} bytes=${lent} /> lent to others while you do not need it` : null);
+    : BALLOONING[server.ballooning.state] ?? (lent > 0 ? html`<${Size} bytes=${lent} /> lent out while you do not need it` : null);
   return html`<article class="card">
     <header>
       <h2><${Link} href=${`/servers/${encodeURIComponent(server.name)}`}>${server.name}<//></h2>
@@ -48,7 +48,7 @@ function Welcome() {
     <p>Each server has the memory you <strong>booked</strong>. What it does not use may be lent to other servers on the same host, and
       comes back by itself as soon as your server needs it. <strong>Available now</strong> is what it can use this moment, <strong>in use</strong> is
       what its programs need.</p>
-    <ul class="legend"><li><i class="key used"></i>In use</li><li><i class="key spare"></i>Available now</li><li><i class="key lent"></i>Lent to others</li></ul>
+    <ul class="legend"><li><i class="key used"></i>In use</li><li><i class="key spare"></i>Available now</li><li><i class="key lent"></i>Lent out</li></ul>
     <button class="secondary small" onClick=${() => { localStorage.setItem("aerostat-welcome", "seen"); set(false); }}>I see</button>
   </aside>`;
 }
