@@ -16,7 +16,7 @@ from aerodaemon import Daemon
 OVERHEAD_BYTES = 216 * MIB
 MINIMUM = "128M"
 # A balloon that is off by little is moved after 10 s: who has stood for longer is at rest. An external manager is only started.
-CALM_S, SETTLE_S, STARTS_S = 12.0, 60.0, 1.5
+CALM_S, SETTLE_S, STARTS_S = 12.0, 25.0, 1.5
 
 
 class Config:

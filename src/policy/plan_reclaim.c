@@ -12,8 +12,8 @@
 #define UNDER_WAY_US INT64_C(500000)
 /* One that works is to give for an eighth of the time: it goes on meanwhile, at half its speed where it has one processor. */
 #define WORK_PARTS 8
-/* One whose need is over gives for half of the time while needs come in swarms. */
-#define SWARM_PARTS 2
+/* One whose need is over gives four times as fast while needs come in swarms: what a burst took is back in seconds. */
+#define SWARM_TIMES 4
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
 /* Less than this is not worth a move that nobody waits for, nor a turn. */
@@ -129,7 +129,7 @@ static bool is_settled(const Beat *beat, size_t i)
 /* Of late nobody has needed much. Needs come in swarms: what one has taken, the next may want as well. */
 static bool is_lull(const Beat *beat)
 {
-    return beat->scratch->needed_bytes < beat->host->slack_bytes / 2;
+    return beat->scratch->needed_bytes <= beat->host->slack_bytes / 2;
 }
 
 /* Less is free than the slack and half of what is kept ready: the next burst may have to wait for a donor. */
@@ -140,14 +140,12 @@ static bool is_scarce(const Beat *beat)
 
 static uint64_t pace_of(const Beat *beat, size_t i)
 {
-    const uint64_t gave = beat->tracks[i].move.gave_bytes_per_s;
     uint64_t pace = beat->params->pace_bytes_per_s;
-    if (!is_lull(beat)) {
-        if (is_scarce(beat) && leaves_unused(beat, i))
-            pace = u64_max(pace, gave / SWARM_PARTS);
-    } else if (beat->servers[i].works) {
-        pace = u64_clamp(gave / WORK_PARTS, beat->params->working_pace_bytes_per_s, pace);
-    }
+    if (!is_lull(beat))
+        pace *= is_scarce(beat) && leaves_unused(beat, i) ? SWARM_TIMES : 1;
+    else if (beat->servers[i].works)
+        pace = u64_clamp(beat->tracks[i].move.gave_bytes_per_s / WORK_PARTS,
+                         beat->params->working_pace_bytes_per_s, pace);
     return u64_max(pace, beat->servers[i].maximum_bytes / PACE_SHARE);
 }
 
