@@ -132,10 +132,12 @@ static bool is_lull(const Beat *beat)
     return beat->scratch->needed_bytes <= beat->host->slack_bytes / 2;
 }
 
-/* Less is free than the slack and half of what is kept ready: the next burst may have to wait for a donor. */
+/* Less is free than the slack and half of what is kept ready, or all of it while needs come in swarms: the next burst may have to
+ * wait for a donor. */
 static bool is_scarce(const Beat *beat)
 {
-    return beat->free_bytes < u64_add_sat(beat->host->slack_bytes, beat->scratch->ready_bytes / 2);
+    uint64_t ready = is_lull(beat) ? beat->scratch->ready_bytes / 2 : beat->scratch->ready_bytes;
+    return beat->free_bytes < u64_add_sat(beat->host->slack_bytes, ready);
 }
 
 static uint64_t pace_of(const Beat *beat, size_t i)
