@@ -12,8 +12,11 @@
 #define UNDER_WAY_US INT64_C(500000)
 /* One that works is to give for an eighth of the time: it goes on meanwhile, at half its speed where it has one processor. */
 #define WORK_PARTS 8
-/* One whose need is over gives four times as fast while needs come in swarms: what a burst took is back in seconds. */
+/* One whose need is over gives four times as fast while needs come in swarms: what a burst took is back within
+ * seconds, as far as nothing is kept out of caution. */
 #define SWARM_TIMES 4
+/* Who keeps hardly any slack has no swarm for one small need. */
+#define SWARM_LEAST_BYTES (64 * MIB)
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
 /* Less than this is not worth a move that nobody waits for, nor a turn. */
@@ -129,7 +132,7 @@ static bool is_settled(const Beat *beat, size_t i)
 /* Of late nobody has needed much. Needs come in swarms: what one has taken, the next may want as well. */
 static bool is_lull(const Beat *beat)
 {
-    return beat->scratch->needed_bytes <= beat->host->slack_bytes / 2;
+    return beat->scratch->needed_bytes <= u64_max(beat->host->slack_bytes / 2, SWARM_LEAST_BYTES);
 }
 
 /* Less is free than the slack and half of what is kept ready, or all of it while needs come in swarms: the next burst may have to

@@ -219,14 +219,15 @@ static void test_ready_from_risen(void)
 static void test_quick_after_needs(void)
 {
     static const struct {
-        uint64_t needed_bytes, unused_bytes, gives_bytes;
+        uint64_t slack_bytes, needed_bytes, unused_bytes, gives_bytes;
     } cases[] = {
-        {GIB / 2, 3 * GIB, 192 * MIB},
-        {GIB / 8, 3 * GIB, 48 * MIB},     /* little was needed */
-        {GIB / 2, 3 * GIB / 2, 48 * MIB}, /* cache */
+        {GIB / 2, GIB / 2, 3 * GIB, 192 * MIB},
+        {GIB / 2, GIB / 4, 3 * GIB, 48 * MIB},     /* little was needed */
+        {GIB / 2, GIB / 2, 3 * GIB / 2, 48 * MIB}, /* cache */
+        {100 * MIB, 60 * MIB, 3 * GIB, 48 * MIB},  /* much of a small slack is little */
     };
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
-        Rig rig = rig_new(5 * GIB, GIB / 2);
+        Rig rig = rig_new(5 * GIB, cases[k].slack_bytes);
         rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
         rig_decide(&rig); /* the policy meets it */
         MoveState *move = &rig.tracks[0].move;
