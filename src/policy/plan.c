@@ -79,8 +79,10 @@ static void withdraw(Beat *beat, size_t i)
         back = u64_min(back, beat->demands[i].need_bytes);
     const Demand *demand = &beat->demands[i];
     bool needed = demand->need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
-    /* A floor alone may be the larger of two readings: that stops a reclaim but does not undo one. */
-    bool wanted = row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i);
+    /* A floor alone may be the larger of two readings: that stops a reclaim but does not undo one. Nor does surplus that what is
+     * expected of a burst leaves from one look to the next: it would be asked back with the next. */
+    bool wanted = row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i) &&
+                  beat->scratch->expected_bytes == 0;
     if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) && (needed || wanted))
         beat_set(beat, i, MOVE_WITHDRAW, back);
 }

@@ -284,7 +284,7 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = urgent_step(beat, i, give);
     } else if (wanted->soon_bytes > 0) {
         account = &wanted->soon_bytes;
-        step = give > beat_band(beat, i) && is_settled(beat, i) ? urgent_step(beat, i, give) : 0;
+        step = give >= UNUSED_PIECE_BYTES && is_settled(beat, i) ? urgent_step(beat, i, give) : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
         step = slack_step(beat, i, give);

@@ -350,6 +350,29 @@ static void test_risen_donors(void)
     }
 }
 
+/* What was asked of a donor is called off for surplus that is its own again, but not before the burst is over. */
+static void test_called_off_after_a_burst(void)
+{
+    for (int bursts = 0; bursts < 2; bursts++) {
+        Bench bench;
+        bench_begin_beside_donors(&bench);
+        decide(&bench);
+        PlanRow asked = bench.decision->rows[1];
+        asked.move = MOVE_RECLAIM_CALM;
+        asked.target_bytes = asked.allocation_bytes - 32 * MIB;
+        plan_carried_out(&bench.tracks[1].move, &bench.servers[1], &asked, &bench.params, bench.now_us);
+        bench.servers[1].target_bytes = asked.target_bytes;
+        bench.now_us += bursts ? 0 : SECOND_US;
+        if (!bursts)
+            for (int i = 0; i < 3; i++)
+                bench.servers[i].sample_us = bench.now_us;
+        decide(&bench);
+        g_assert_cmpint(bench.decision->scratch.expected_bytes > 0, ==, bursts);
+        g_assert_cmpint(bench.decision->rows[1].move == MOVE_WITHDRAW, ==, !bursts);
+        bench_end(&bench);
+    }
+}
+
 /* Nor does one give before it has arrived where it was lifted to, unless somebody waits. */
 static void test_rising_donor(void)
 {
@@ -481,6 +504,7 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
     g_test_add_func("/burst/risen-donors", test_risen_donors);
     g_test_add_func("/burst/rising-donors", test_rising_donor);
+    g_test_add_func("/burst/called-off-after", test_called_off_after_a_burst);
     g_test_add_func("/burst/give-nothing-calmly", test_bursts_give_nothing_calmly);
     g_test_add_func("/burst/keep-what-they-touch-next", test_bursts_keep_what_they_touch_next);
     g_test_add_func("/burst/touched-is-kept", test_touched_is_kept);
