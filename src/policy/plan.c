@@ -61,6 +61,15 @@ static bool lost_raise(const Beat *beat, size_t i)
            beat->now_us - move->untaken_since_us >= ASK_AGAIN_US;
 }
 
+bool beat_others_burst(const Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    /* As much as is counted of it in the sum of all. */
+    uint64_t room = u64_sub_sat(facts->maximum_bytes, beat->rows[i].held_bytes);
+    uint64_t own = plan_expected_of(facts, &beat->tracks[i].burst, beat->params, beat->now_us);
+    return beat->scratch->expected_bytes > u64_min(own, room);
+}
+
 static void withdraw(Beat *beat, size_t i)
 {
     const ServerFacts *facts = &beat->servers[i];
@@ -80,9 +89,9 @@ static void withdraw(Beat *beat, size_t i)
     const Demand *demand = &beat->demands[i];
     bool needed = demand->need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
     /* A floor alone may be the larger of two readings: that stops a reclaim but does not undo one. Nor does surplus that what is
-     * expected of a burst leaves from one look to the next: it would be asked back with the next. */
-    bool wanted = row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i) &&
-                  beat->scratch->expected_bytes == 0;
+     * expected of another's burst leaves from one look to the next: it would be asked back with the next. */
+    bool wanted =
+        row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i) && !beat_others_burst(beat, i);
     if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) && (needed || wanted))
         beat_set(beat, i, MOVE_WITHDRAW, back);
 }

@@ -62,5 +62,8 @@ void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes);
 /* What a server has touched of its burst since its last sample, and what it is about to touch; 0 when it does not burst. */
 uint64_t plan_ahead_of(const BurstState *burst, const PolicyParams *params);
 
+/* Whether anything is expected of the bursts of others than server @i. */
+bool beat_others_burst(const Beat *beat, size_t i);
+
 void plan_grants(Beat *beat);
 void plan_reclaims(Beat *beat);

@@ -246,10 +246,7 @@ static uint64_t expected_of(const Beat *beat, size_t i)
 /* What is about to be needed is its own need. To give some of what it has at the same time would only slow it down. */
 static bool bursts_alone(const Beat *beat, size_t i)
 {
-    /* As much as is counted of it in the sum of all. */
-    uint64_t room = u64_sub_sat(beat->servers[i].maximum_bytes, beat->rows[i].held_bytes);
-    uint64_t own = u64_min(expected_of(beat, i), room);
-    return own > 0 && own >= beat->scratch->expected_bytes;
+    return beat->scratch->expected_bytes > 0 && !beat_others_burst(beat, i);
 }
 
 /* Of one that bursts nothing is taken calmly, and at full speed nothing that it is about to touch. */

@@ -350,10 +350,11 @@ static void test_risen_donors(void)
     }
 }
 
-/* What was asked of a donor is called off for surplus that is its own again, but not before the burst is over. */
-static void test_called_off_after_a_burst(void)
+/* What was asked of a donor is called off for surplus that is its own again, but not while another one bursts. */
+static void test_called_off_unless_others_burst(void)
 {
-    for (int bursts = 0; bursts < 2; bursts++) {
+    enum { OTHER, NOBODY, ITSELF };
+    for (int bursts = OTHER; bursts <= ITSELF; bursts++) {
         Bench bench;
         bench_begin_beside_donors(&bench);
         decide(&bench);
@@ -362,13 +363,14 @@ static void test_called_off_after_a_burst(void)
         asked.target_bytes = asked.allocation_bytes - 32 * MIB;
         plan_carried_out(&bench.tracks[1].move, &bench.servers[1], &asked, &bench.params, bench.now_us);
         bench.servers[1].target_bytes = asked.target_bytes;
-        bench.now_us += bursts ? 0 : SECOND_US;
-        if (!bursts)
-            for (int i = 0; i < 3; i++)
-                bench.servers[i].sample_us = bench.now_us;
+        bench.now_us += bursts == OTHER ? 0 : SECOND_US;
+        for (int k = 0; k < 5 && bursts == ITSELF; k++)
+            look(&bench, 1, 2 * MIB);
+        for (int i = 0; i < 3 && bursts != OTHER; i++)
+            bench.servers[i].sample_us = bench.now_us;
         decide(&bench);
-        g_assert_cmpint(bench.decision->scratch.expected_bytes > 0, ==, bursts);
-        g_assert_cmpint(bench.decision->rows[1].move == MOVE_WITHDRAW, ==, !bursts);
+        g_assert_cmpint(bench.decision->scratch.expected_bytes > 0, ==, bursts != NOBODY);
+        g_assert_cmpint(bench.decision->rows[1].move == MOVE_WITHDRAW, ==, bursts != OTHER);
         bench_end(&bench);
     }
 }
@@ -504,7 +506,7 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/slack-refilled-fast", test_slack_is_refilled_fast);
     g_test_add_func("/burst/risen-donors", test_risen_donors);
     g_test_add_func("/burst/rising-donors", test_rising_donor);
-    g_test_add_func("/burst/called-off-after", test_called_off_after_a_burst);
+    g_test_add_func("/burst/called-off", test_called_off_unless_others_burst);
     g_test_add_func("/burst/give-nothing-calmly", test_bursts_give_nothing_calmly);
     g_test_add_func("/burst/keep-what-they-touch-next", test_bursts_keep_what_they_touch_next);
     g_test_add_func("/burst/touched-is-kept", test_touched_is_kept);
