@@ -30,12 +30,13 @@ typedef struct {
                                 maximum, and is granted without waiting for a donor; half is lent as cache */
     /* Moves. */
     uint64_t quantum_bytes;    /* 1 MiB: the driver works in 256 pages of 4 KiB */
-    uint32_t band_permille;    /* 5: targets this near (0.5 % of the maximum) are left alone ... */
+    uint32_t band_permille;    /* 5: targets this near (0.5 % of the allocation) are left alone ... */
     int64_t settle_us;         /* 10 s: ... and a deviation within 2 % is moved only after this long */
     uint32_t settle_permille;  /* 20 */
     uint64_t pace_bytes_per_s; /* 48 MiB/s per donor while nobody waits, four times as much of what it leaves
-                                    unused while much was needed of late and little is free ... */
-    int64_t needed_half_life_us;       /* 20 s: while less than half of the slack was needed of late ... */
+                                    unused while much was needed of late (more than half of the slack and
+                                    64 MiB) and little is free: giving costs it the same in all ... */
+    int64_t needed_half_life_us; /* 20 s: half of what was needed counts after this; while it is little ... */
     uint64_t working_pace_bytes_per_s; /* ... 6 MiB/s from one that works, or more as it gives fast: giving
                                           was seen to cost an emulated guest 4 to 13 ms of its processor
                                           per MiB, and it is to lose a tenth of its work at most. For both

@@ -88,10 +88,13 @@ static void withdraw(Beat *beat, size_t i)
         back = u64_min(back, beat->demands[i].need_bytes);
     const Demand *demand = &beat->demands[i];
     bool needed = demand->need_bytes > u64_add_sat(row->target_bytes, beat_band(beat, i));
+    /* Who is silent, or faults and may need it for that, is to keep what it has, whoever bursts. */
+    bool keeps = demand->stale || row->hold == HOLD_STALE_STATISTICS ||
+                 (demand->faulting && row->target_bytes < demand_floor(demand, beat->params));
     /* A floor alone may be the larger of two readings: that stops a reclaim but does not undo one. Nor does surplus that what is
      * expected of another's burst leaves from one look to the next: it would be asked back with the next. */
-    bool wanted =
-        row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i) && !beat_others_burst(beat, i);
+    bool wanted = row->allocation_bytes > demand->floor_bytes && beat_unsettled(beat, i) &&
+                  (keeps || !beat_others_burst(beat, i));
     if (back > u64_add_sat(row->target_bytes, beat->params->quantum_bytes) && (needed || wanted))
         beat_set(beat, i, MOVE_WITHDRAW, back);
 }
@@ -218,12 +221,26 @@ static uint64_t floors_sum(const Beat *beat)
     return sum;
 }
 
+/* What a row grants is its need, or what it took already, and beyond that surplus. */
+static uint64_t needed_of(const Beat *beat, size_t i)
+{
+    const ServerFacts *facts = &beat->servers[i];
+    const PlanRow *row = &beat->rows[i];
+    uint64_t need = beat->demands[i].need_bytes;
+    if (row->move == MOVE_DISTRESS)
+        need = u64_max(need, facts->balloon_bytes);
+    else if (row->move != MOVE_GRANT_NEED)
+        return 0;
+    return u64_sub_sat(u64_min(row->target_bytes, need), facts->target_bytes);
+}
+
 static void finish_rows(Beat *beat, PlanTotals *totals)
 {
     for (size_t i = 0; i < beat->n; i++) {
         PlanRow *row = &beat->rows[i];
         adopt_foreign(beat, i);
         note_asked(beat, i);
+        row->needed_bytes = needed_of(beat, i);
         if (beat->servers[i].fixed == FIXED_NO && !hold_pins(row->hold))
             row->short_bytes = u64_sub_sat(beat->demands[i].need_bytes, row->target_bytes);
         totals->short_bytes = u64_add_sat(totals->short_bytes, row->short_bytes);
@@ -302,8 +319,8 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
         if (facts->balloon_bytes > u64_add_sat(facts->target_bytes, params->quantum_bytes))
             note_doubt(state, facts->target_bytes, now_us);
         state->last_up_us = now_us;
-        if (row->move == MOVE_GRANT_NEED || row->move == MOVE_DISTRESS)
-            note_need(state, u64_sub_sat(row->target_bytes, facts->target_bytes), params, now_us);
+        if (row->needed_bytes > 0)
+            note_need(state, row->needed_bytes, params, now_us);
         state->reached = facts->balloon_bytes <= row->target_bytes;
     }
     state->asked_us = 0;

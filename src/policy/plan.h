@@ -87,6 +87,7 @@ typedef struct {
     uint64_t allocation_bytes; /* where the allocation wants it */
     uint64_t held_bytes;       /* from the ledger, before this beat's moves */
     uint64_t short_bytes;      /* need - what it has or is promised after this beat; 0 = not waiting */
+    uint64_t needed_bytes;     /* of what it is granted by this row, what it needs; the rest is surplus */
 } PlanRow;
 
 typedef struct {

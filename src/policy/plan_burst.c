@@ -143,6 +143,7 @@ static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *s
         if (target < u64_add_sat(row->target_bytes, LEAST_QUANTA * quantum))
             continue;
         row->move = MOVE_GRANT_NEED;
+        row->needed_bytes = target - row->target_bytes;
         row->target_bytes = target;
         n_moving++;
     }
@@ -176,6 +177,7 @@ size_t plan_bursts(const HostFacts *host, const ServerFacts *servers, const Dema
     for (size_t i = 0; i < n; i++) {
         rows[i] = before[i];
         rows[i].move = MOVE_NONE;
+        rows[i].needed_bytes = 0;
         rows[i].target_bytes = servers[i].target_bytes;
         rows[i].held_bytes = ledger_held(&servers[i], params);
         look.weights += servers[i].weight;

@@ -19,8 +19,10 @@
 #define SWARM_LEAST_BYTES (64 * MIB)
 /* A large guest has the processors to give faster: all it has within about half an hour. */
 #define PACE_SHARE 2048
-/* Less than this is not worth a move that nobody waits for, nor a turn. */
-#define UNUSED_PIECE_BYTES (16 * MIB)
+/* Less than this is not worth a move that nobody waits for, nor a turn ... */
+#define PIECE_BYTES (16 * MIB)
+/* ... and of a small server that may be needed soon, a 32nd. */
+#define PIECE_SHARE 32
 
 static uint64_t floor_of(const Beat *beat, size_t i)
 {
@@ -113,6 +115,11 @@ static uint64_t spare_of(const Beat *beat, size_t i)
     return u64_sub_sat(u64_sub_sat(facts->unused_bytes, asked), beat->demands[i].headroom_bytes);
 }
 
+static uint64_t piece_of(const Beat *beat, size_t i)
+{
+    return u64_min(PIECE_BYTES, beat->servers[i].maximum_bytes / PIECE_SHARE);
+}
+
 /* At least half of what it has beyond its need, and beyond what its own burst is about to touch, is free, no cache: it has risen
  * for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
@@ -120,7 +127,7 @@ static bool leaves_unused(const Beat *beat, size_t i)
     uint64_t ahead = plan_ahead_of(&beat->tracks[i].burst, beat->params);
     uint64_t kept = u64_add_sat(beat->demands[i].need_bytes, ahead);
     uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, kept);
-    return idle >= UNUSED_PIECE_BYTES && u64_sub_sat(spare_of(beat, i), ahead) >= idle / 2;
+    return idle >= PIECE_BYTES && u64_sub_sat(spare_of(beat, i), ahead) >= idle / 2;
 }
 
 /* Whoever has risen a moment ago is not turned for anything that is not needed, unless it was for something that is over. */
@@ -274,14 +281,16 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
     if (wanted->urgent_bytes == 0)
         give = u64_min(give, free_of_its_burst(beat, i, wanted));
     Move move = MOVE_RECLAIM_CALM;
-    uint64_t step = 0, *account = NULL;
+    uint64_t step = 0, piece = 0, *account = NULL;
     if (wanted->urgent_bytes > 0) {
         move = MOVE_RECLAIM_URGENT;
         account = &wanted->urgent_bytes;
         step = urgent_step(beat, i, give);
     } else if (wanted->soon_bytes > 0) {
         account = &wanted->soon_bytes;
-        step = give >= UNUSED_PIECE_BYTES && is_settled(beat, i) ? urgent_step(beat, i, give) : 0;
+        piece = piece_of(beat, i);
+        step = give >= u64_max(piece, beat_band(beat, i)) && is_settled(beat, i) ? urgent_step(beat, i, give)
+                                                                                 : 0;
     } else if (wanted->slack_bytes > 0) {
         account = &wanted->slack_bytes;
         step = slack_step(beat, i, give);
@@ -290,11 +299,11 @@ static void reclaim_from(Beat *beat, size_t i, Wanted *wanted)
         step = probe_step(beat, i, give);
     } else if (wanted->ready_bytes > 0) {
         account = &wanted->ready_bytes;
-        step = give >= UNUSED_PIECE_BYTES ? unused_step(beat, i, give) : 0;
+        step = give >= PIECE_BYTES ? unused_step(beat, i, give) : 0;
     }
     if (!account)
         return;
-    uint64_t rounded_want = u64_add_sat(*account, quantum - 1) / quantum * quantum;
+    uint64_t rounded_want = u64_add_sat(u64_max(*account, piece), quantum - 1) / quantum * quantum;
     step = u64_min(step, rounded_want) / quantum * quantum;
     if (step == 0)
         return;

@@ -1,89 +1,5 @@
 /* The plan: every move and every wait, from the smallest host that has it; and what must not be planned. */
-#include "policy_rig.h"
-
-#define SERVERS_MAX 6
-
-typedef struct {
-    PolicyParams params;
-    HostFacts host;
-    ServerFacts servers[SERVERS_MAX];
-    ServerTrack tracks[SERVERS_MAX];
-    uint64_t used[SERVERS_MAX];
-    size_t n;
-    int64_t now_us;
-    Decision *decision;
-} Rig;
-
-/* What all tests of this file reached. */
-static bool seen_moves[MOVE_N], seen_waits[WAIT_N];
-
-static Rig rig_new(uint64_t pool, uint64_t slack)
-{
-    return (Rig){.params = policy_params_default(),
-                 .host = {.pool_bytes = pool, .slack_bytes = slack},
-                 .now_us = START_US,
-                 .decision = decision_new()};
-}
-
-static ServerFacts *rig_add(Rig *rig, uint64_t maximum, uint64_t balloon, uint64_t used)
-{
-    rig->servers[rig->n] = rig_server(maximum, balloon, used, START_US);
-    rig->used[rig->n] = used;
-    return &rig->servers[rig->n++];
-}
-
-static const PlanRow *rig_decide(Rig *rig)
-{
-    decision_make(&rig->host, rig->servers, rig->tracks, rig->n, &rig->params, rig->now_us, rig->decision);
-    for (size_t i = 0; i < rig->n; i++) {
-        seen_moves[rig->decision->rows[i].move] = true;
-        seen_waits[rig->decision->rows[i].wait] = true;
-    }
-    return rig->decision->rows;
-}
-
-/* Every row is accepted; balloons that @obeys follow at once. */
-static void rig_act(Rig *rig, bool obeys)
-{
-    for (size_t i = 0; i < rig->n; i++) {
-        const PlanRow *row = &rig->decision->rows[i];
-        if (row->move == MOVE_NONE)
-            continue;
-        plan_carried_out(&rig->tracks[i].move, &rig->servers[i], row, &rig->params, rig->now_us);
-        rig->servers[i].target_bytes = row->target_bytes;
-        if (obeys)
-            rig->servers[i].balloon_bytes = row->target_bytes;
-    }
-}
-
-static void rig_pass(Rig *rig, int64_t elapsed_us, bool samples)
-{
-    rig->now_us += elapsed_us;
-    for (size_t i = 0; i < rig->n && samples; i++) {
-        ServerFacts *facts = &rig->servers[i];
-        facts->sample_us = rig->now_us;
-        facts->sample_balloon_bytes = facts->balloon_bytes;
-        facts->available_bytes = u64_sub_sat(facts->balloon_bytes, rig->used[i]);
-    }
-}
-
-static const PlanRow *rig_beat(Rig *rig, int64_t elapsed_us)
-{
-    rig_act(rig, true);
-    rig_pass(rig, elapsed_us, true);
-    return rig_decide(rig);
-}
-
-static void rig_clear(Rig *rig)
-{
-    decision_free(rig->decision);
-}
-
-#define assert_row(row, wanted_move, wanted_wait)                                                            \
-    do {                                                                                                     \
-        g_assert_cmpstr(move_name((row).move), ==, move_name(wanted_move));                                  \
-        g_assert_cmpstr(wait_name((row).wait), ==, wait_name(wanted_wait));                                  \
-    } while (0)
+#include "plan_rig.h"
 
 /* One server in need, one with plenty: the grant takes the slack at once, the donor gives the rest and rests
  * until its next sample. */
@@ -132,162 +48,6 @@ static void test_surplus_and_levelling(void)
     g_assert_cmpuint(rows[1].target_bytes, >, rows[1].allocation_bytes / 100 * 98);
     g_assert_cmpuint(rows[0].target_bytes + rows[1].target_bytes, <=, 8 * GIB);
     g_assert_cmpuint(rows[0].target_bytes, <, 6 * GIB - 512 * MIB); /* as far as the other wanted it */
-    rig_clear(&rig);
-}
-
-/* What a guest does not use at all, and nobody needs, is divided between it and the pool; its cache is left to it. */
-static void test_kept_ready(void)
-{
-    Rig rig = rig_new(8 * GIB, 0);
-    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
-    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
-    rig.servers[1].unused_bytes = 200 * MIB; /* the rest is cache */
-    rig_decide(&rig);
-    for (int i = 0; i < 120; i++) {
-        rig.servers[0].unused_bytes = rig.servers[0].balloon_bytes - GIB;
-        rig_beat(&rig, SECOND_US);
-    }
-    const PlanRow *rows = rig.decision->rows;
-    uint64_t need = rig.decision->demands[0].need_bytes, pool = rig.host.pool_bytes;
-    g_assert_cmpuint(rows[0].allocation_bytes, ==, rows[1].allocation_bytes);
-    g_assert_cmpuint(u64_distance(rows[0].allocation_bytes, need + (pool - 2 * need) / 4), <, MIB);
-    g_assert_cmpuint(rows[0].target_bytes, <, rows[0].allocation_bytes / 100 * 102);
-    g_assert_cmpuint(rows[1].target_bytes, >, 4 * GIB - 200 * MIB);
-    assert_row(rows[0], MOVE_NONE, WAIT_SETTLED);
-    assert_row(rows[1], MOVE_NONE, WAIT_NOT_NEEDED);
-    rig_clear(&rig);
-}
-
-/* One that falls silent will want its memory again: the others are not lent for it what was kept ready. */
-static void test_ready_beside_silent(void)
-{
-    Rig rig = rig_new(8 * GIB, GIB / 2);
-    for (int i = 0; i < 3; i++)
-        rig_add(&rig, 4 * GIB, GIB, GIB / 2);
-    rig_decide(&rig);
-    rig_pass(&rig, 4 * SECOND_US, true);
-    rig.servers[2].sample_us = START_US;
-    const PlanRow *rows = rig_decide(&rig);
-    g_assert_true(rig.decision->demands[2].stale);
-    uint64_t room = 8 * GIB - GIB / 2 - GIB - 2 * rig.decision->demands[0].need_bytes;
-    uint64_t share = rig.decision->demands[0].need_bytes + room / 4;
-    g_assert_cmpuint(u64_distance(rows[0].allocation_bytes, share), <, MIB);
-    rig_clear(&rig);
-}
-
-/* Whose surplus only has to wait because it gave a moment ago gets it from the pool: nobody's cache is asked for it. */
-static void test_no_levelling_while_free(void)
-{
-    Rig rig = rig_new(8 * GIB, 0);
-    rig_add(&rig, 8 * GIB, 3 * GIB / 2, GIB);
-    rig_add(&rig, 8 * GIB, 4 * GIB, GIB);
-    rig_decide(&rig);
-    rig.tracks[0].move.last_down_us = rig.now_us - SECOND_US;
-    rig_pass(&rig, SECOND_US, true);
-    const PlanRow *rows = rig_decide(&rig);
-    assert_row(rows[0], MOVE_NONE, WAIT_PACE);
-    g_assert_cmpuint(rows[0].allocation_bytes, >, 2 * GIB);
-    assert_row(rows[1], MOVE_NONE, WAIT_NOT_NEEDED);
-    for (int i = 0; i < 6; i++)
-        rows = rig_beat(&rig, SECOND_US);
-    g_assert_cmpuint(rig.servers[0].target_bytes, >, 2 * GIB);
-    g_assert_cmpuint(rig.servers[1].target_bytes, ==, 4 * GIB);
-    rig_clear(&rig);
-}
-
-/* Whoever has risen a moment ago fills up half of what is kept ready, and nobody's surplus, with what it does not use at all. */
-static void test_ready_from_risen(void)
-{
-    static const struct {
-        uint64_t free_bytes, unused_bytes, gives_bytes;
-    } cases[] = {{0, 3 * GIB, 48 * MIB}, {0, GIB / 2, 0}, {0, UNKNOWN, 0}, {4 * GIB, 3 * GIB, 0}};
-    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
-        Rig rig = rig_new(6 * GIB + cases[k].free_bytes, 0);
-        rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_add(&rig, 8 * GIB, GIB, GIB / 2);
-        rig_decide(&rig); /* the policy meets them */
-        rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
-        rig.tracks[0].move.reclaim_sample_us = 0;
-        rig.servers[0].target_bytes = rig.servers[0].balloon_bytes;
-        const PlanRow *rows = rig_decide(&rig);
-        g_assert_cmpuint(rig.servers[0].target_bytes - rows[0].target_bytes, ==, cases[k].gives_bytes);
-        rig_clear(&rig);
-    }
-}
-
-/* Needs come in swarms: after one, what lies unused and is scarce is given four times as fast. */
-static void test_quick_after_needs(void)
-{
-    static const struct {
-        uint64_t slack_bytes, needed_bytes, unused_bytes, gives_bytes;
-    } cases[] = {
-        {GIB / 2, GIB / 2, 3 * GIB, 192 * MIB},
-        {GIB / 2, GIB / 4, 3 * GIB, 48 * MIB},     /* little was needed */
-        {GIB / 2, GIB / 2, 3 * GIB / 2, 48 * MIB}, /* cache */
-        {100 * MIB, 60 * MIB, 3 * GIB, 48 * MIB},  /* much of a small slack is little */
-    };
-    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
-        Rig rig = rig_new(5 * GIB, cases[k].slack_bytes);
-        rig_add(&rig, 8 * GIB, 5 * GIB, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_decide(&rig); /* the policy meets it */
-        MoveState *move = &rig.tracks[0].move;
-        move->needed_us = rig.now_us;
-        move->needed_bytes = cases[k].needed_bytes;
-        move->reclaim_sample_us = 0;
-        const PlanRow *rows = rig_decide(&rig);
-        g_assert_cmpuint(5 * GIB - rows[0].target_bytes, ==, cases[k].gives_bytes);
-        rig_clear(&rig);
-    }
-}
-
-/* With room for everybody's maximum nothing is kept back. */
-static void test_nothing_to_keep(void)
-{
-    Rig rig = rig_new(8 * GIB, 0);
-    rig_add(&rig, 4 * GIB, GIB, GIB / 2);
-    rig_add(&rig, 4 * GIB, GIB, GIB / 2);
-    const PlanRow *rows = rig_decide(&rig);
-    g_assert_cmpuint(rows[0].allocation_bytes, ==, 4 * GIB);
-    g_assert_cmpuint(rows[1].allocation_bytes, ==, 4 * GIB);
-    rig_clear(&rig);
-}
-
-/* Whoever has risen a moment ago fills the slack only with what it does not use at all: free pages beyond its headroom. */
-static void test_slack_from_risen(void)
-{
-    static const struct {
-        uint64_t balloon_bytes, unused_bytes, gives_bytes;
-    } cases[] = {
-        {5 * GIB, 3 * GIB, 48 * MIB},
-        {5 * GIB, GIB / 2, 0},
-        {5 * GIB, UNKNOWN, 0},
-        /* 1222.4 are needed, 198.4 of those headroom. */
-        {1284 * MIB, 260 * MIB, 48 * MIB},
-        {1284 * MIB, 240 * MIB, 41 * MIB},
-        {1284 * MIB, 215 * MIB, 0},
-        {1236 * MIB, 212 * MIB, 0},
-    };
-    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
-        Rig rig = rig_new(cases[k].balloon_bytes, GIB);
-        rig_add(&rig, 8 * GIB, cases[k].balloon_bytes, GIB)->unused_bytes = cases[k].unused_bytes;
-        rig_decide(&rig); /* the policy meets it */
-        rig.tracks[0].move.last_up_us = rig.now_us - SECOND_US;
-        const PlanRow *rows = rig_decide(&rig);
-        g_assert_cmpuint(cases[k].balloon_bytes - rows[0].target_bytes, ==, cases[k].gives_bytes);
-        rig_clear(&rig);
-    }
-}
-
-static void test_slack_refill(void)
-{
-    Rig rig = rig_new(8 * GIB, GIB);
-    rig_add(&rig, 8 * GIB, 8 * GIB, GIB);
-    const PlanRow *rows = rig_decide(&rig);
-    assert_row(rows[0], MOVE_RECLAIM_CALM, WAIT_NONE);
-    for (int i = 0; i < 40; i++)
-        rows = rig_beat(&rig, SECOND_US);
-    assert_row(rows[0], MOVE_NONE, WAIT_NOT_NEEDED); /* the last sixteenth */
-    g_assert_cmpuint(rig.decision->totals.ledger.free_bytes, >=, GIB / 16 * 15);
     rig_clear(&rig);
 }
 
@@ -652,7 +412,7 @@ static void test_hostile(void)
     Rig rig = rig_new(0, 0);
     for (size_t round = 0; round < n * n * n; round++) {
         rig.n = 0;
-        for (size_t k = 0; k < SERVERS_MAX; k++) {
+        for (size_t k = 0; k < RIG_SERVERS_MAX; k++) {
             ServerFacts *facts = rig_add(&rig, values[(round + k) % n], values[round / n % n], 0);
             facts->minimum_bytes = values[(round + 2 * k + 1) % n];
             facts->target_bytes = values[(round / n / n + k) % n];
@@ -664,7 +424,7 @@ static void test_hostile(void)
         }
         rig.host = (HostFacts){values[round % n], values[(round + 1) % n]};
         const PlanRow *rows = rig_decide(&rig);
-        for (size_t k = 0; k < SERVERS_MAX; k++)
+        for (size_t k = 0; k < RIG_SERVERS_MAX; k++)
             g_assert_cmpint(rows[k].move, <, MOVE_N);
         rig_act(&rig, round % 2 == 0);
         rig_pass(&rig, SECOND_US / 3, true);
@@ -699,10 +459,10 @@ static void test_words(void)
 static void test_all_reached(void)
 {
     for (int i = 0; i < MOVE_N; i++)
-        if (!seen_moves[i])
+        if (!rig_seen_moves[i])
             g_error("no test reached %s", move_name((Move)i));
     for (int i = 0; i < WAIT_N; i++)
-        if (!seen_waits[i])
+        if (!rig_seen_waits[i])
             g_error("no test reached %s", wait_name((Wait)i));
 }
 
@@ -711,14 +471,6 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/policy/plan/grant-and-urgent", test_grant_and_urgent);
     g_test_add_func("/policy/plan/surplus-and-levelling", test_surplus_and_levelling);
-    g_test_add_func("/policy/plan/kept-ready", test_kept_ready);
-    g_test_add_func("/policy/plan/ready-beside-silent", test_ready_beside_silent);
-    g_test_add_func("/policy/plan/no-levelling-while-free", test_no_levelling_while_free);
-    g_test_add_func("/policy/plan/ready-from-risen", test_ready_from_risen);
-    g_test_add_func("/policy/plan/quick-after-needs", test_quick_after_needs);
-    g_test_add_func("/policy/plan/nothing-to-keep", test_nothing_to_keep);
-    g_test_add_func("/policy/plan/slack-refill", test_slack_refill);
-    g_test_add_func("/policy/plan/slack-from-risen", test_slack_from_risen);
     g_test_add_func("/policy/plan/working-donor", test_working_donor);
     g_test_add_func("/policy/plan/withdraw", test_withdraw);
     g_test_add_func("/policy/plan/in-flight", test_in_flight);
