@@ -25,6 +25,7 @@ class Config:
     name, title = "", ""
     uses_agent = False
     scenarios = None  # names of those it is measured in; None: all
+    rested = None  # whether it came to rest before the first of them; None: nobody looked
 
     def __init__(self):
         self.stage = self.pool_bytes = None
@@ -133,14 +134,14 @@ class Aerostat(Config):
     def start(self):
         self.equal_shares()
         self.start_daemon()
-        self.settle()
+        self.rested = self.settle()
 
     def start_daemon(self):
         self.daemon = Daemon(self.stage.lab.uri, f"{self.pool() // MIB}M", slack=self.slack, minimum=MINIMUM,
                              overhead=f"{OVERHEAD_BYTES // MIB}M")
 
     def settle(self, seconds=SETTLE_S, calm_s=CALM_S):
-        """Waits until every guest is known and no balloon has moved for @calm_s, but no longer than @seconds."""
+        """Waits until every guest is known and no balloon has moved for @calm_s; False: not within @seconds."""
         end, calm_since, last = time.monotonic() + seconds, None, None
         while time.monotonic() < end:
             servers = self.daemon.servers()
@@ -150,9 +151,10 @@ class Aerostat(Config):
             if not known or sizes != last:
                 calm_since = time.monotonic()
             elif time.monotonic() - calm_since >= calm_s:
-                return
+                return True
             last = sizes
             time.sleep(0.2)
+        return False
 
     def stop(self):
         if self.daemon is not None:

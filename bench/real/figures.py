@@ -77,6 +77,13 @@ def costs(results):
     return total
 
 
+def sessions_rested(results):
+    """Of each session whose manager moves memory by itself, whether it had come to rest before the first scenario."""
+    sessions = {(record["config"], record["round"], record["swap"], record["free_page_reporting"]): record["rested"]
+                for record in results["compare"] if record.get("rested") is not None}
+    return list(sessions.values())
+
+
 def grants_ms(results, config):
     """(milliseconds of bursts that were granted, how many of those that needed it were not)."""
     asked = [one for one in results.get("latency", {}).get(config, []) if one["larger_than_spare"]]

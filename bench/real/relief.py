@@ -172,7 +172,7 @@ class Bench:
                     self.results["compare"].append(
                         {"round": number, "swap": swap, "free_page_reporting": self.stage.free_page_reporting,
                          "config": manager.name, "scenario": scenario.name, "peak_resident_bytes": peak_bytes,
-                         "over_seconds": over, **record})
+                         "over_seconds": over, "rested": config.rested if place == 0 else None, **record})
                 self.progress(f"{manager.title}: {scenario.title}: {self.words(records)}")
                 self.keep_journal(config, f"{number}-{place}-{scenario.name}-{manager.name}")
             if isinstance(config, configs.External):

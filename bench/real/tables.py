@@ -86,10 +86,17 @@ def fresh_words(results):
     return f" A fresh page cost {found['median']:.1f} us ({found['low']:.1f} to {found['high']:.1f})." if found else ""
 
 
+def rest_lines(results):
+    """How many of Aerostat's sessions began when all balloons were where it wanted them."""
+    rested = figures.sessions_rested(results)
+    return [f"Aerostat had come to rest before {sum(rested)} of its {len(rested)} sessions."] if rested else []
+
+
 def method_lines(results):
     about = results["about"]
     return [f"Machine: {about['machine']}; guests under {about['accelerator']}; load average before the run {about['load']:.1f}."
             + fresh_words(results),
+            *rest_lines(results),
             f"Aerostat {about['version']}; run of {about['date']}, seed {about['seed']}, {about['minutes']:.0f} minutes.",
             f"{about['guests']} guests of {about['maximum_bytes'] // MIB} MiB share {about['pool_bytes'] // MIB} MiB "
             f"({about['pool_bytes'] / about['maximum_bytes'] / about['guests']:.0%} of what they were sold); all scenarios fit "

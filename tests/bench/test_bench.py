@@ -187,6 +187,14 @@ class Figures(unittest.TestCase):
             self.assertFalse(found["met"])
             self.assertIn("1 bursts not done", found["value"])
 
+    def test_sessions_that_began_at_rest(self):
+        records = [record("unlimited", round=0, rested=None), record("aerostat", round=0, rested=True),
+                   record("aerostat", round=0, rested=None), record("aerostat", round=1, rested=False),
+                   record("aerostat", round=1, rested=True, swap=False)]
+        self.assertEqual(figures.sessions_rested(results(compare=records)), [True, False, True])
+        self.assertIn("had come to rest before 2 of its 3 sessions", tables.report(results(compare=records)))
+        self.assertNotIn("sessions", tables.report(results()))
+
     def test_nothing_measured_meets_nothing(self):
         self.assertTrue(all(one["met"] is None for one in figures.targets(results())))
 
