@@ -5,6 +5,9 @@
 #define SECOND_US INT64_C(1000000)
 /* A grant of less than this is not worth a request: the next look brings more. */
 #define LEAST_QUANTA 4
+/* A large step, and of a small server a sixteenth. */
+#define LARGE_BYTES (64 * MIB)
+#define LARGE_SHARE 16
 
 /* One look's working state. */
 typedef struct {
@@ -88,6 +91,17 @@ static uint64_t first_step(const Look *look, size_t i)
     return u64_add_sat(facts->target_bytes, first);
 }
 
+/* A burst that goes on is granted in large steps while there is plenty: each costs its own processor and the hypervisor's time,
+ * and one may be lost. */
+static uint64_t large_step(const Look *look, size_t i, uint64_t want)
+{
+    const ServerFacts *facts = &look->servers[i];
+    uint64_t least = u64_add_sat(facts->target_bytes, LEAST_QUANTA * look->params->quantum_bytes);
+    if (look->is_scarce || !look->tracks[i].burst.granted || want < least)
+        return 0;
+    return u64_add_sat(facts->target_bytes, u64_min(LARGE_BYTES, facts->maximum_bytes / LARGE_SHARE));
+}
+
 /* While others wait, what is beyond its share is theirs: the share of the last decision, or what its weight alone
  * would give it of the whole pool. */
 static uint64_t share_of(const Look *look, size_t i)
@@ -106,6 +120,7 @@ static uint64_t wanted(const Look *look, size_t i)
     /* Where little is left, what it will not touch soon is kept for who bursts next: its turn comes with the next looks. */
     bool can_wait = look->is_scarce && room_us(look, i) >= (double)look->params->burst_near_us;
     uint64_t want = u64_max(can_wait ? 0 : needs_now(look, i), first_step(look, i));
+    want = u64_max(want, large_step(look, i, want));
     return u64_min(u64_min(want, share_of(look, i)), look->servers[i].maximum_bytes);
 }
 

@@ -80,6 +80,42 @@ static void test_first_grant_at_once(void)
     bench_end(&bench);
 }
 
+/* A burst that goes on and needs a little more is granted a large step as long as the slack is whole, and a little where it is not. */
+static void test_large_steps(void)
+{
+    static const struct {
+        uint64_t maximum_bytes, slack_bytes, least_bytes, most_bytes;
+    } cases[] = {
+        {4 * GIB, 150 * MIB, 64 * MIB, 64 * MIB},
+        {GIB, 150 * MIB, 64 * MIB, 64 * MIB},
+        {GIB / 2, 150 * MIB, 32 * MIB, 32 * MIB},
+        {GIB, 240 * MIB, 4 * MIB, 20 * MIB},
+    };
+    for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
+        Bench bench;
+        bench_begin(&bench, 200 * MIB);
+        ServerFacts *facts = &bench.servers[0];
+        *facts = rig_server(cases[k].maximum_bytes, 400 * MIB, 100 * MIB, START_US);
+        facts->minimum_bytes = 64 * MIB;
+        facts->resident_bytes = 340 * MIB;
+        settle(&bench);
+        bench.host.slack_bytes = cases[k].slack_bytes;
+        bench.tracks[0].burst.granted = true;
+        g_assert_true(bench_look(&bench, 0, 4 * MIB));
+        g_assert_cmpuint(grant(&bench, false), ==, 0); /* needs less than it has */
+        size_t granted = 0;
+        for (int i = 0; i < 30 && granted == 0; i++) {
+            bench_look(&bench, 0, 4 * MIB);
+            granted = grant(&bench, false);
+        }
+        g_assert_cmpuint(granted, ==, 1);
+        uint64_t step = bench.looking->rows[0].target_bytes - 400 * MIB;
+        g_assert_cmpuint(step, >=, cases[k].least_bytes);
+        g_assert_cmpuint(step, <=, cases[k].most_bytes);
+        bench_end(&bench);
+    }
+}
+
 /* Of a slack that is not whole nobody gets what he will not touch soon: it is there for who bursts next. */
 static void test_scarce_slack_is_kept(void)
 {
@@ -256,6 +292,7 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/slow-growth", test_slow_growth_is_none);
     g_test_add_func("/burst/unknown-residency", test_unknown_residency);
     g_test_add_func("/burst/first-grant", test_first_grant_at_once);
+    g_test_add_func("/burst/large-steps", test_large_steps);
     g_test_add_func("/burst/room", test_room);
     g_test_add_func("/burst/twitch", test_twitch);
     g_test_add_func("/burst/only-what-is-free", test_only_what_is_free);
