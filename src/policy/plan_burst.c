@@ -153,12 +153,13 @@ static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *s
         return 0;
     allocation_fill(scratch->shares, n_wanting, u64_add_sat(low, free_bytes), scratch->index, scratch->bytes);
     for (size_t k = 0; k < n_wanting; k++) {
-        PlanRow *row = &rows[scratch->donors[k]];
+        size_t i = scratch->donors[k];
+        PlanRow *row = &rows[i];
         uint64_t target = u64_max(scratch->bytes[k] / quantum * quantum, scratch->shares[k].low_bytes);
         if (target < u64_add_sat(row->target_bytes, LEAST_QUANTA * quantum))
             continue;
         row->move = MOVE_GRANT_NEED;
-        row->needed_bytes = target - row->target_bytes;
+        row->needed_bytes = u64_sub_sat(u64_min(target, needs_now(look, i)), row->target_bytes);
         row->target_bytes = target;
         n_moving++;
     }

@@ -112,6 +112,8 @@ static void test_large_steps(void)
         uint64_t step = bench.looking->rows[0].target_bytes - 400 * MIB;
         g_assert_cmpuint(step, >=, cases[k].least_bytes);
         g_assert_cmpuint(step, <=, cases[k].most_bytes);
+        g_assert_cmpuint(bench.looking->rows[0].needed_bytes, >, 0);
+        g_assert_cmpuint(bench.looking->rows[0].needed_bytes, <=, 20 * MIB);
         bench_end(&bench);
     }
 }
