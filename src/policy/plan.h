@@ -174,7 +174,8 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
  * @servers, @demands, @tracks, @before: facts with the newest residency, and what the last decision made of them
  * @someone_waits: ... that decision left somebody waiting: nobody bursts beyond its share then
  * @rows:    (out): as plan_make()'s; MOVE_GRANT_NEED, or MOVE_NONE with the present target
- * One that bursts on gets more than it needs as long as the slack is whole, at most 64 MiB and a sixteenth of its maximum at once.
+ * One that bursts on is lifted by 64 MiB or a sixteenth of its maximum at once, as far as all have what they need, nobody waits and
+ * what exceeds the slack suffices, by weight.
  * Returns how many rows move. Carrying out any subset of them in any order keeps G1 and G3, and no target falls. Free bytes are
  * divided by weighted max-min among those that burst.
  */

@@ -5,9 +5,6 @@
 #define SECOND_US INT64_C(1000000)
 /* A grant of less than this is not worth a request: the next look brings more. */
 #define LEAST_QUANTA 4
-/* A large step, and of a small server a sixteenth. */
-#define LARGE_BYTES (64 * MIB)
-#define LARGE_SHARE 16
 
 /* One look's working state. */
 typedef struct {
@@ -91,17 +88,6 @@ static uint64_t first_step(const Look *look, size_t i)
     return u64_add_sat(facts->target_bytes, first);
 }
 
-/* A burst that goes on is granted in large steps while there is plenty: each costs its own processor and the hypervisor's time,
- * and one may be lost. */
-static uint64_t large_step(const Look *look, size_t i, uint64_t want)
-{
-    const ServerFacts *facts = &look->servers[i];
-    uint64_t least = u64_add_sat(facts->target_bytes, LEAST_QUANTA * look->params->quantum_bytes);
-    if (look->is_scarce || !look->tracks[i].burst.granted || want < least)
-        return 0;
-    return u64_add_sat(facts->target_bytes, u64_min(LARGE_BYTES, facts->maximum_bytes / LARGE_SHARE));
-}
-
 /* While others wait, what is beyond its share is theirs: the share of the last decision, or what its weight alone
  * would give it of the whole pool. */
 static uint64_t share_of(const Look *look, size_t i)
@@ -120,7 +106,6 @@ static uint64_t wanted(const Look *look, size_t i)
     /* Where little is left, what it will not touch soon is kept for who bursts next: its turn comes with the next looks. */
     bool can_wait = look->is_scarce && room_us(look, i) >= (double)look->params->burst_near_us;
     uint64_t want = u64_max(can_wait ? 0 : needs_now(look, i), first_step(look, i));
-    want = u64_max(want, large_step(look, i, want));
     return u64_min(u64_min(want, share_of(look, i)), look->servers[i].maximum_bytes);
 }
 
@@ -144,10 +129,34 @@ static size_t gather_bursting(const Look *look, PlanScratch *scratch, const Plan
     return n_wanting;
 }
 
+/* Who goes on bursting gets the rest of a large step from what exceeds the slack when all have what they need: each grant costs the
+ * burst's own processor and the hypervisor's time, and one may be lost. */
+static void enlarge_steps(const Look *look, size_t n_wanting, uint64_t free_bytes, const PlanScratch *scratch,
+                          PlanRow *rows)
+{
+    const uint64_t quantum = look->params->quantum_bytes;
+    uint64_t beyond_slack = u64_sub_sat(free_bytes, look->host->slack_bytes);
+    double weights = 0;
+    for (size_t k = 0; k < n_wanting; k++)
+        if (rows[scratch->donors[k]].move != MOVE_NONE)
+            weights += scratch->shares[k].weight;
+    for (size_t k = 0; k < n_wanting && !look->someone_waits; k++) {
+        size_t i = scratch->donors[k];
+        PlanRow *row = &rows[i];
+        const ServerFacts *facts = &look->servers[i];
+        if (row->move == MOVE_NONE || !look->tracks[i].burst.granted)
+            continue;
+        uint64_t large = u64_add_sat(facts->target_bytes, plan_large_step(facts));
+        uint64_t missing = u64_sub_sat(u64_min(large, facts->maximum_bytes), row->target_bytes);
+        uint64_t part = u64_from_double((double)beyond_slack * scratch->shares[k].weight / weights);
+        row->target_bytes += u64_min(missing, part) / quantum * quantum;
+    }
+}
+
 static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *scratch, PlanRow *rows)
 {
     const uint64_t quantum = look->params->quantum_bytes;
-    uint64_t low;
+    uint64_t low, left = free_bytes;
     size_t n_wanting = gather_bursting(look, scratch, rows, &low), n_moving = 0;
     if (n_wanting == 0)
         return 0;
@@ -161,8 +170,10 @@ static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *s
         row->move = MOVE_GRANT_NEED;
         row->needed_bytes = u64_sub_sat(u64_min(target, needs_now(look, i)), row->target_bytes);
         row->target_bytes = target;
+        left = u64_sub_sat(left, target - scratch->shares[k].low_bytes);
         n_moving++;
     }
+    enlarge_steps(look, n_wanting, left, scratch, rows);
     return n_moving;
 }
 

@@ -56,6 +56,12 @@ static inline bool beat_unsettled(const Beat *beat, size_t i)
            (since_us != 0 && beat->now_us - since_us >= beat->params->settle_us);
 }
 
+/* What a burst that goes on gets at once where there is plenty: 64 MiB, and of a small server a sixteenth. */
+static inline uint64_t plan_large_step(const ServerFacts *facts)
+{
+    return u64_min(64 * MIB, facts->maximum_bytes / 16);
+}
+
 /* Records a move and charges the pool for what it newly commits. */
 void beat_set(Beat *beat, size_t i, Move move, uint64_t target_bytes);
 

@@ -124,7 +124,10 @@ static uint64_t piece_of(const Beat *beat, size_t i)
  * for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
 {
-    uint64_t ahead = plan_ahead_of(&beat->tracks[i].burst, beat->params);
+    const BurstState *burst = &beat->tracks[i].burst;
+    uint64_t ahead = plan_ahead_of(burst, beat->params);
+    if (burst->bursting && burst->granted)
+        ahead = u64_add_sat(ahead, plan_large_step(&beat->servers[i]));
     uint64_t kept = u64_add_sat(beat->demands[i].need_bytes, ahead);
     uint64_t idle = u64_sub_sat(beat->rows[i].target_bytes, kept);
     return idle >= PIECE_BYTES && u64_sub_sat(spare_of(beat, i), ahead) >= idle / 2;

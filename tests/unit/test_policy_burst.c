@@ -80,16 +80,19 @@ static void test_first_grant_at_once(void)
     bench_end(&bench);
 }
 
-/* A burst that goes on and needs a little more is granted a large step as long as the slack is whole, and a little where it is not. */
+/* A burst that goes on and needs a little more is granted a large step from what exceeds the slack, while nobody waits. */
 static void test_large_steps(void)
 {
     static const struct {
         uint64_t maximum_bytes, slack_bytes, least_bytes, most_bytes;
+        bool waits;
     } cases[] = {
-        {4 * GIB, 150 * MIB, 64 * MIB, 64 * MIB},
-        {GIB, 150 * MIB, 64 * MIB, 64 * MIB},
-        {GIB / 2, 150 * MIB, 32 * MIB, 32 * MIB},
-        {GIB, 240 * MIB, 4 * MIB, 20 * MIB},
+        {4 * GIB, 100 * MIB, 64 * MIB, 64 * MIB, false},
+        {GIB, 100 * MIB, 64 * MIB, 64 * MIB, false},
+        {GIB / 2, 100 * MIB, 32 * MIB, 32 * MIB, false},
+        {GIB, 150 * MIB, 46 * MIB, 50 * MIB, false}, /* more would be of the slack */
+        {GIB, 240 * MIB, 4 * MIB, 20 * MIB, false},
+        {GIB, 100 * MIB, 4 * MIB, 20 * MIB, true},
     };
     for (size_t k = 0; k < G_N_ELEMENTS(cases); k++) {
         Bench bench;
@@ -102,11 +105,11 @@ static void test_large_steps(void)
         bench.host.slack_bytes = cases[k].slack_bytes;
         bench.tracks[0].burst.granted = true;
         g_assert_true(bench_look(&bench, 0, 4 * MIB));
-        g_assert_cmpuint(grant(&bench, false), ==, 0); /* needs less than it has */
+        g_assert_cmpuint(grant(&bench, cases[k].waits), ==, 0); /* needs less than it has */
         size_t granted = 0;
         for (int i = 0; i < 30 && granted == 0; i++) {
             bench_look(&bench, 0, 4 * MIB);
-            granted = grant(&bench, false);
+            granted = grant(&bench, cases[k].waits);
         }
         g_assert_cmpuint(granted, ==, 1);
         uint64_t step = bench.looking->rows[0].target_bytes - 400 * MIB;
@@ -116,6 +119,55 @@ static void test_large_steps(void)
         g_assert_cmpuint(bench.looking->rows[0].needed_bytes, <=, 20 * MIB);
         bench_end(&bench);
     }
+}
+
+/* Nobody gets a large step before another one has what it needs. */
+static void test_need_before_large_steps(void)
+{
+    Bench bench;
+    bench_begin(&bench, 200 * MIB);
+    settle(&bench);
+    bench.host.slack_bytes = 0;
+    bench.tracks[0].burst.granted = bench.tracks[1].burst.granted = true;
+    ServerFacts *little = &bench.servers[1];
+    little->maximum_bytes = 800 * MIB;
+    for (int i = 0; i < 30; i++) {
+        little->resident_bytes += i < 26 ? 0 : 5 * MIB;
+        bench_look(&bench, 0, 5 * MIB);
+    }
+    g_assert_cmpuint(grant(&bench, false), ==, 2);
+    const PlanRow *much = &bench.looking->rows[0];
+    g_assert_cmpuint(much->needed_bytes, ==, much->target_bytes - 400 * MIB);
+    g_assert_cmpuint(much->target_bytes, >, 400 * MIB + 120 * MIB);
+    g_assert_cmpuint(bench.looking->rows[1].target_bytes - 400 * MIB, <, 32 * MIB);
+    bench_end(&bench);
+}
+
+/* What exceeds the slack is divided among those that burst on. */
+static void test_large_steps_are_shared(void)
+{
+    Bench bench;
+    bench_begin(&bench, 200 * MIB);
+    settle(&bench);
+    bench.tracks[0].burst.granted = bench.tracks[1].burst.granted = true;
+    size_t granted = 0;
+    for (int i = 0; i < 20 && granted == 0; i++) {
+        bench.servers[1].resident_bytes += 4 * MIB;
+        bench_look(&bench, 0, 4 * MIB);
+        granted = grant(&bench, false);
+    }
+    g_assert_cmpuint(granted, ==, 2);
+    uint64_t sum = 0;
+    for (int i = 0; i < 2; i++)
+        sum += bench.looking->rows[i].needed_bytes;
+    bench.host.slack_bytes = 200 * MIB - sum - 40 * MIB;
+    g_assert_cmpuint(grant(&bench, false), ==, 2);
+    for (int i = 0; i < 2; i++) {
+        const PlanRow *row = &bench.looking->rows[i];
+        g_assert_cmpuint(row->target_bytes - 400 * MIB - row->needed_bytes, >=, 19 * MIB);
+        g_assert_cmpuint(row->target_bytes - 400 * MIB - row->needed_bytes, <=, 20 * MIB);
+    }
+    bench_end(&bench);
 }
 
 /* Of a slack that is not whole nobody gets what he will not touch soon: it is there for who bursts next. */
@@ -295,6 +347,8 @@ int main(int argc, char **argv)
     g_test_add_func("/burst/unknown-residency", test_unknown_residency);
     g_test_add_func("/burst/first-grant", test_first_grant_at_once);
     g_test_add_func("/burst/large-steps", test_large_steps);
+    g_test_add_func("/burst/need-before-large-steps", test_need_before_large_steps);
+    g_test_add_func("/burst/large-steps-are-shared", test_large_steps_are_shared);
     g_test_add_func("/burst/room", test_room);
     g_test_add_func("/burst/twitch", test_twitch);
     g_test_add_func("/burst/only-what-is-free", test_only_what_is_free);

@@ -229,6 +229,31 @@ static void test_bursts_keep_what_they_touch_next(void)
     bench_end(&bench);
 }
 
+/* What its own burst was granted in advance is no sign that it has risen for something that is over. */
+static void test_bursts_keep_large_steps(void)
+{
+    for (int granted = 0; granted < 2; granted++) {
+        Bench bench;
+        bench_begin_beside_donors(&bench);
+        bench.tracks[1] = (ServerTrack){0};
+        bench.host.pool_bytes -= 130 * MIB;
+        rig_sample(&bench.servers[1], 270 * MIB, 40 * MIB, bench.now_us);
+        bench.servers[1].target_bytes = bench.servers[1].sample_balloon_bytes = 270 * MIB;
+        bench.servers[1].available_bytes = bench.servers[1].unused_bytes = 230 * MIB;
+        bench_decide(&bench); /* the policy meets it */
+        for (int i = 0; i < 6; i++)
+            bench_look(&bench, 1, 4 * MIB);
+        for (int i = 0; i < 2; i++)
+            bench_look(&bench, 0, 5 * MIB);
+        bench.tracks[1].move.last_up_us = bench.now_us - SECOND_US;
+        bench.tracks[1].burst.granted = granted == 1;
+        bench_decide(&bench);
+        g_assert_false(bench.decision->totals.someone_waits);
+        g_assert_cmpint(bench.decision->rows[1].move, ==, granted ? MOVE_NONE : MOVE_RECLAIM_CALM);
+        bench_end(&bench);
+    }
+}
+
 /* What it has been seen to touch since it spoke is not taken for those who wait. */
 static void test_touched_is_kept(void)
 {
@@ -291,6 +316,7 @@ int main(int argc, char **argv)
     g_test_add_func("/donors/little-wanted", test_little_wanted);
     g_test_add_func("/donors/give-nothing-calmly", test_bursts_give_nothing_calmly);
     g_test_add_func("/donors/keep-what-they-touch-next", test_bursts_keep_what_they_touch_next);
+    g_test_add_func("/donors/keep-large-steps", test_bursts_keep_large_steps);
     g_test_add_func("/donors/touched-is-kept", test_touched_is_kept);
     g_test_add_func("/donors/alone", test_bursts_alone);
     return g_test_run();
