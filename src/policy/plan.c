@@ -297,6 +297,18 @@ static void note_need(MoveState *state, uint64_t bytes, const PolicyParams *para
     state->needed_us = now_us;
 }
 
+/* Who needs more within moments of its last grant has used what that brought in advance. */
+static void note_grant(MoveState *state, const ServerFacts *facts, const PlanRow *row,
+                       const PolicyParams *params, int64_t now_us)
+{
+    if (row->needed_bytes == 0)
+        return;
+    bool at_once = now_us - state->last_up_us < params->turn_us;
+    note_need(state, u64_add_sat(row->needed_bytes, at_once ? state->advance_bytes : 0), params, now_us);
+    uint64_t granted = u64_sub_sat(row->target_bytes, facts->target_bytes);
+    state->advance_bytes = u64_sub_sat(granted, row->needed_bytes);
+}
+
 /* A fall down to @bytes may yet be our own doing. */
 static void note_doubt(MoveState *state, uint64_t bytes, int64_t now_us)
 {
@@ -313,14 +325,14 @@ void plan_carried_out(MoveState *state, const ServerFacts *facts, const PlanRow 
     if (down) {
         state->last_down_us = now_us;
         state->reclaim_sample_us = facts->sample_us;
+        state->advance_bytes = 0;
         state->reached = false;
     } else {
         /* A guest that was on its way down may hear late that it is called back. */
         if (facts->balloon_bytes > u64_add_sat(facts->target_bytes, params->quantum_bytes))
             note_doubt(state, facts->target_bytes, now_us);
+        note_grant(state, facts, row, params, now_us);
         state->last_up_us = now_us;
-        if (row->needed_bytes > 0)
-            note_need(state, row->needed_bytes, params, now_us);
         state->reached = facts->balloon_bytes <= row->target_bytes;
     }
     state->asked_us = 0;

@@ -54,25 +54,26 @@ typedef struct {
     int64_t last_up_us, last_down_us; /* when its target last rose and fell */
     uint64_t needed_bytes;            /* what it was granted of late for its need, fading ... */
     int64_t needed_us;                /* ... as of then */
-    int64_t reclaim_sample_us;        /* the sample the last reclaim was decided on */
-    int64_t inflate_since_us;         /* stall detection: since when it has been above its target ... */
-    uint64_t inflate_from_bytes;      /* ... and where it was then */
-    bool inflate_timed;               /* ... and it was so for a while before: */
-    uint64_t inflate_bytes_per_s;     /* how fast it inflated then */
-    int64_t unsettled_since_us;       /* since when it has been off its allocation, within settle_permille */
-    int64_t last_step_us;             /* pacing */
-    int64_t override_until_us;        /* somebody else moved its balloon: hands off until then */
-    uint64_t gave_bytes_per_s;        /* the most it was seen to give of late, from beat to beat */
-    uint64_t seen_balloon_bytes;      /* balloon size of the last beat ... */
-    int64_t seen_us;                  /* ... and when that was read */
-    bool distressed;                  /* this beat: it took memory back from its balloon unasked */
-    bool stalled;                     /* this beat: it cannot give what was asked of it */
-    bool reached;                     /* its balloon has been at the target since the target was set */
-    bool foreign;                     /* its balloon is where somebody else put it, until we next ask */
-    int64_t rose_sample_us;           /* its rise is somebody's hand unless a newer sample says otherwise */
-    bool untaken;                     /* it does not take up grants ... */
-    int64_t untaken_since_us;         /* ... since then, or has not moved towards its target since then ... */
-    uint64_t untaken_from_bytes;      /* ... from this balloon size */
+    uint64_t advance_bytes;      /* what its last grant brought beyond its need: used up when it needs more */
+    int64_t reclaim_sample_us;   /* the sample the last reclaim was decided on */
+    int64_t inflate_since_us;    /* stall detection: since when it has been above its target ... */
+    uint64_t inflate_from_bytes; /* ... and where it was then */
+    bool inflate_timed;          /* ... and it was so for a while before: */
+    uint64_t inflate_bytes_per_s; /* how fast it inflated then */
+    int64_t unsettled_since_us;   /* since when it has been off its allocation, within settle_permille */
+    int64_t last_step_us;         /* pacing */
+    int64_t override_until_us;    /* somebody else moved its balloon: hands off until then */
+    uint64_t gave_bytes_per_s;    /* the most it was seen to give of late, from beat to beat */
+    uint64_t seen_balloon_bytes;  /* balloon size of the last beat ... */
+    int64_t seen_us;              /* ... and when that was read */
+    bool distressed;              /* this beat: it took memory back from its balloon unasked */
+    bool stalled;                 /* this beat: it cannot give what was asked of it */
+    bool reached;                 /* its balloon has been at the target since the target was set */
+    bool foreign;                 /* its balloon is where somebody else put it, until we next ask */
+    int64_t rose_sample_us;       /* its rise is somebody's hand unless a newer sample says otherwise */
+    bool untaken;                 /* it does not take up grants ... */
+    int64_t untaken_since_us;     /* ... since then, or has not moved towards its target since then ... */
+    uint64_t untaken_from_bytes;  /* ... from this balloon size */
     int64_t asked_us; /* a row was planned then, and nobody has told yet what became of it; 0 = none ... */
     uint64_t asked_bytes; /* ... the lower of its target and the one before */
     int64_t doubt_us;     /* the last request that may yet take effect, 0 = none ... */
@@ -174,7 +175,7 @@ void plan_make(const HostFacts *host, const ServerFacts *servers, const Demand *
  * @servers, @demands, @tracks, @before: facts with the newest residency, and what the last decision made of them
  * @someone_waits: ... that decision left somebody waiting: nobody bursts beyond its share then
  * @rows:    (out): as plan_make()'s; MOVE_GRANT_NEED, or MOVE_NONE with the present target
- * One that bursts on is lifted by 64 MiB or a sixteenth of its maximum at once, as far as all have what they need, nobody waits and
+ * One that bursts on is lifted by 64 MiB or a sixteenth of its maximum at once, as far as all that can be granted now is, nobody waits and
  * what exceeds the slack suffices, by weight.
  * Returns how many rows move. Carrying out any subset of them in any order keeps G1 and G3, and no target falls. Free bytes are
  * divided by weighted max-min among those that burst.

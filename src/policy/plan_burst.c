@@ -129,8 +129,18 @@ static size_t gather_bursting(const Look *look, PlanScratch *scratch, const Plan
     return n_wanting;
 }
 
-/* Who goes on bursting gets the rest of a large step from what exceeds the slack when all have what they need: each grant costs the
- * burst's own processor and the hypervisor's time, and one may be lost. */
+/* What of a large step the look's own grant leaves to one that goes on bursting. */
+static uint64_t missing_step(const Look *look, size_t i, const PlanRow *row)
+{
+    const ServerFacts *facts = &look->servers[i];
+    if (row->move == MOVE_NONE || !look->tracks[i].burst.granted)
+        return 0;
+    uint64_t large = u64_add_sat(facts->target_bytes, plan_large_step(facts));
+    return u64_sub_sat(u64_min(large, facts->maximum_bytes), row->target_bytes);
+}
+
+/* Who goes on bursting gets the rest of a large step from what exceeds the slack when all that can be granted now is: each grant
+ * costs the burst's own processor and the hypervisor's time, and one may be lost. */
 static void enlarge_steps(const Look *look, size_t n_wanting, uint64_t free_bytes, const PlanScratch *scratch,
                           PlanRow *rows)
 {
@@ -138,16 +148,13 @@ static void enlarge_steps(const Look *look, size_t n_wanting, uint64_t free_byte
     uint64_t beyond_slack = u64_sub_sat(free_bytes, look->host->slack_bytes);
     double weights = 0;
     for (size_t k = 0; k < n_wanting; k++)
-        if (rows[scratch->donors[k]].move != MOVE_NONE)
+        if (missing_step(look, scratch->donors[k], &rows[scratch->donors[k]]) >= quantum)
             weights += scratch->shares[k].weight;
     for (size_t k = 0; k < n_wanting && !look->someone_waits; k++) {
-        size_t i = scratch->donors[k];
-        PlanRow *row = &rows[i];
-        const ServerFacts *facts = &look->servers[i];
-        if (row->move == MOVE_NONE || !look->tracks[i].burst.granted)
+        PlanRow *row = &rows[scratch->donors[k]];
+        uint64_t missing = missing_step(look, scratch->donors[k], row);
+        if (missing < quantum)
             continue;
-        uint64_t large = u64_add_sat(facts->target_bytes, plan_large_step(facts));
-        uint64_t missing = u64_sub_sat(u64_min(large, facts->maximum_bytes), row->target_bytes);
         uint64_t part = u64_from_double((double)beyond_slack * scratch->shares[k].weight / weights);
         row->target_bytes += u64_min(missing, part) / quantum * quantum;
     }

@@ -120,8 +120,8 @@ static uint64_t piece_of(const Beat *beat, size_t i)
     return u64_min(PIECE_BYTES, beat->servers[i].maximum_bytes / PIECE_SHARE);
 }
 
-/* At least half of what it has beyond its need, and beyond what its own burst is about to touch, is free, no cache: it has risen
- * for something that is over. */
+/* At least half of what it has beyond its need, and beyond what its own burst is about to touch or was granted in advance, is
+ * free, no cache: it has risen for something that is over. */
 static bool leaves_unused(const Beat *beat, size_t i)
 {
     const BurstState *burst = &beat->tracks[i].burst;

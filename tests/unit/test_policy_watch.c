@@ -174,6 +174,27 @@ static void test_needs(void)
     g_assert_cmpuint(plan_needed_of(&rig.track.move, &rig.params, later_us), ==, GIB / 8);
 }
 
+/* What was granted in advance of a need counts when more is needed soon after, and not much later, nor once some was taken. */
+static void test_advances(void)
+{
+    enum { SOON, LATE, TAKEN };
+    for (int when = SOON; when <= TAKEN; when++) {
+        Rig rig = rig_new();
+        uint64_t before = rig.facts.target_bytes;
+        PlanRow row = {.move = MOVE_GRANT_NEED, .target_bytes = before + 64 * MIB, .needed_bytes = 8 * MIB};
+        plan_carried_out(&rig.track.move, &rig.facts, &row, &rig.params, rig.now_us);
+        rig.facts.target_bytes = row.target_bytes;
+        if (when == TAKEN)
+            rig_ask(&rig, MOVE_RECLAIM_CALM, before + 32 * MIB);
+        rig.now_us += when == LATE ? rig.params.turn_us : SECOND_US;
+        uint64_t faded = plan_needed_of(&rig.track.move, &rig.params, rig.now_us);
+        row.target_bytes += 8 * MIB;
+        plan_carried_out(&rig.track.move, &rig.facts, &row, &rig.params, rig.now_us);
+        uint64_t needed = plan_needed_of(&rig.track.move, &rig.params, rig.now_us);
+        g_assert_cmpuint(needed, ==, faded + 8 * MIB + (when == SOON ? 56 * MIB : 0));
+    }
+}
+
 static void test_stalls(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(stall_cases); i++) {
@@ -384,6 +405,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/watch/speed-of-readings", test_speed_is_of_readings);
     g_test_add_func("/policy/watch/speed-begins-with-the-request", test_speed_begins_with_the_request);
     g_test_add_func("/policy/watch/needs", test_needs);
+    g_test_add_func("/policy/watch/advances", test_advances);
     g_test_add_func("/policy/watch/rises", test_rises);
     g_test_add_func("/policy/watch/judged-again", test_judged_again);
     g_test_add_func("/policy/watch/one-incident", test_one_incident);
