@@ -148,12 +148,12 @@ static void enlarge_steps(const Look *look, size_t n_wanting, uint64_t free_byte
     uint64_t beyond_slack = u64_sub_sat(free_bytes, look->host->slack_bytes);
     double weights = 0;
     for (size_t k = 0; k < n_wanting; k++)
-        if (missing_step(look, scratch->donors[k], &rows[scratch->donors[k]]) >= quantum)
+        if (missing_step(look, scratch->donors[k], &rows[scratch->donors[k]]) > 0)
             weights += scratch->shares[k].weight;
     for (size_t k = 0; k < n_wanting && !look->someone_waits; k++) {
         PlanRow *row = &rows[scratch->donors[k]];
         uint64_t missing = missing_step(look, scratch->donors[k], row);
-        if (missing < quantum)
+        if (missing == 0)
             continue;
         uint64_t part = u64_from_double((double)beyond_slack * scratch->shares[k].weight / weights);
         row->target_bytes += u64_min(missing, part) / quantum * quantum;
