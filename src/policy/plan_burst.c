@@ -150,7 +150,7 @@ static void enlarge_steps(const Look *look, size_t n_wanting, uint64_t free_byte
     for (size_t k = 0; k < n_wanting; k++)
         if (missing_step(look, scratch->donors[k], &rows[scratch->donors[k]]) > 0)
             weights += scratch->shares[k].weight;
-    for (size_t k = 0; k < n_wanting && !look->someone_waits; k++) {
+    for (size_t k = 0; k < n_wanting; k++) {
         PlanRow *row = &rows[scratch->donors[k]];
         uint64_t missing = missing_step(look, scratch->donors[k], row);
         if (missing == 0)
@@ -180,7 +180,8 @@ static size_t grant_bursts(const Look *look, uint64_t free_bytes, PlanScratch *s
         left = u64_sub_sat(left, target - scratch->shares[k].low_bytes);
         n_moving++;
     }
-    enlarge_steps(look, n_wanting, left, scratch, rows);
+    if (!look->someone_waits)
+        enlarge_steps(look, n_wanting, left, scratch, rows);
     return n_moving;
 }
 

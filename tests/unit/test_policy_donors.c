@@ -108,7 +108,7 @@ static void test_called_off_for_trouble(void)
     }
 }
 
-/* Nor does one give before it has arrived where it was lifted to, unless somebody waits. */
+/* Nobody gives before it has arrived where it was lifted to, unless somebody waits. */
 static void test_rising_donor(void)
 {
     for (int rises = 0; rises < 2; rises++) {
@@ -128,7 +128,7 @@ static void test_rising_donor(void)
     }
 }
 
-/* Nor for a small piece: it would cost the donor and the hypervisor as much as a large one. */
+/* Nobody is asked for a small piece: it would cost the donor and the hypervisor as much as a large one. */
 static void test_no_small_pieces(void)
 {
     static const struct {
